@@ -1,0 +1,1 @@
+"""How well the recogniser hears: edit distance, error rates and their confidence intervals."""
