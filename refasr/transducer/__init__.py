@@ -1,0 +1,1 @@
+"""The network (encoder, predictor, joiner) and its training criterion."""
