@@ -8,7 +8,9 @@ adds its insertions above and nothing below. If no reference has a word the rate
 infinite: there is no number of words to divide by, and no substitute is made up.
 """
 
+import collections
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -77,21 +79,28 @@ def rate(errors, words):
     return math.inf if errors else 0.0
 
 
+def new_vocabulary():
+    """Numbers words in the order they are first looked up. Returns a dictionary for `word_ids`."""
+    vocabulary = collections.defaultdict()
+    vocabulary.default_factory = vocabulary.__len__
+    return vocabulary
+
+
 def word_ids(texts, vocabulary):
     """Number the words of texts.
 
     Parameters
     ----------
     texts : list of str
-    vocabulary : dict          Word -> id; new words are added, so that equal words of two lists get equal ids.
+    vocabulary : dict          Of `new_vocabulary`; one for both lists, so that equal words get equal ids.
 
     Returns
     -------
     (int32 [sum of U], int64 [N])    Ids of all words end to end, and where each text ends.
     """
     split = [text.split() for text in texts]
-    ids = np.array([vocabulary.setdefault(word, len(vocabulary)) for words in split for word in words], np.int32)
-    return ids, np.cumsum([len(words) for words in split], dtype=np.int64)
+    ends = np.cumsum(np.fromiter(map(len, split), np.int64, len(split)))
+    return np.fromiter(map(vocabulary.__getitem__, itertools.chain.from_iterable(split)), np.int32), ends
 
 
 def score(references, hypotheses, backend=None):
@@ -119,7 +128,7 @@ def score(references, hypotheses, backend=None):
     """
     if len(references) != len(hypotheses) or not references:
         raise RangeError(f"hypotheses: got {len(hypotheses)} for {len(references)} references, expected as many, at least one")
-    vocabulary = {}
+    vocabulary = new_vocabulary()
     reference_ids, reference_ends = word_ids(references, vocabulary)
     hypothesis_ids, hypothesis_ends = word_ids(hypotheses, vocabulary)
     count = (backend or twins.select("fast"))(edit_distance.edit_distances)
@@ -145,7 +154,7 @@ def alignment(reference, hypothesis, backend=None):
     >>> alignment("turn the light off", "turn light of")
     [('turn', 'turn'), ('the', None), ('light', 'light'), ('off', 'of')]
     """
-    vocabulary = {}
+    vocabulary = new_vocabulary()
     said, heard = reference.split(), hypothesis.split()
     align = (backend or twins.select("fast"))(edit_distance.align)
     pairs = align(word_ids([reference], vocabulary)[0], word_ids([hypothesis], vocabulary)[0])
