@@ -1,0 +1,1 @@
+"""Samples: reading, converting, cutting and altering recordings."""
