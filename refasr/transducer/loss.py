@@ -13,7 +13,7 @@ from refasr import checks, numerics
 from refasr.errors import RangeError, ShapeError
 
 F32 = np.float32
-LANES = 16              # partial sums of a row; fixed, so that every implementation adds in the same order
+LANES = 8               # partial sums of a row; fixed, so that every implementation adds in the same order
 IMPOSSIBLE = -1e30      # log-probability of what lies outside the grid
 LOGIT_LIMIT = F32(1e20)     # keeps every path's score far above IMPOSSIBLE
 OCCUPANCY_FLOOR = F32(1e-10)    # below it a node's gradient is 0: it would be invisible, but slow as denormal numbers
@@ -68,7 +68,7 @@ def check_logits(logits):
 
 
 def row_sums(x):
-    """Sum each row in the fixed order: 16 interleaved partial sums, then halves onto halves.
+    """Sum each row in the fixed order: eight interleaved partial sums, halves onto halves, then the rest one by one.
 
     Parameters
     ----------
@@ -78,16 +78,17 @@ def row_sums(x):
     -------
     float32 [N]
     """
-    n_blocks = -(-x.shape[1] // LANES)
-    blocks = np.zeros((x.shape[0], n_blocks * LANES), F32)
-    blocks[:, :x.shape[1]] = x
+    whole = x.shape[1] - x.shape[1] % LANES
     partial = np.zeros((x.shape[0], LANES), F32)
-    for block in range(n_blocks):
-        partial = partial + blocks[:, block * LANES:(block + 1) * LANES]
+    for i in range(0, whole, LANES):
+        partial = partial + x[:, i:i + LANES]
     while partial.shape[1] > 1:
         half = partial.shape[1] // 2
         partial = partial[:, :half] + partial[:, half:]
-    return partial[:, 0]
+    total = partial[:, 0]
+    for i in range(whole, x.shape[1]):
+        total = total + x[:, i]
+    return total
 
 
 def softmax_parts(logits):
@@ -138,7 +139,7 @@ def node_scores(logits, labels):
 
     Notes
     -----
-    Twin: BITS (exp and log of `numerics`, row sums in 16 lanes). Cost: T*(U+1)*V exponentials.
+    Twin: BITS (exp and log of `numerics`, row sums in 8 lanes). Cost: T*(U+1)*V exponentials.
     """
     check_grid(logits, labels)
     check_logits(logits)

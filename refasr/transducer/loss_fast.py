@@ -56,45 +56,47 @@ def _exp_in_place(x):
 
 
 @kernel
-def _row_sum(x, lanes):
-    """Sum in the reference's order. Parameters: x [V], lanes [16], overwritten. Returns float32."""
-    for lane in range(LANES):
-        lanes[lane] = ZERO
-    whole = x.size // LANES
-    for block in range(whole):
-        part = x[block * LANES:block * LANES + LANES]
-        for lane in range(LANES):
-            lanes[lane] += part[lane]
-    rest = x[whole * LANES:]
-    for lane in range(rest.size):
-        lanes[lane] += rest[lane]
-    half = LANES // 2
-    while half > 0:
-        for lane in range(half):
-            lanes[lane] += lanes[lane + half]
-        half //= 2
-    return lanes[0]
+def _log(x, out):
+    for i in range(x.size):
+        out[i] = log32(x[i])
+
+
+@kernel
+def _row_sums(x, total):
+    """Sum each row in the reference's order: eight partial sums, halves onto halves, then the rest one by one."""
+    for row in range(x.shape[0]):
+        line = x[row]
+        whole = line.size - line.size % LANES
+        a = b = c = d = e = f = g = h = ZERO
+        for i in range(0, whole, LANES):
+            block = line[i:i + LANES]
+            a, b, c, d = a + block[0], b + block[1], c + block[2], d + block[3]
+            e, f, g, h = e + block[4], f + block[5], g + block[6], h + block[7]
+        sum_of_lanes = ((a + e) + (c + g)) + ((b + f) + (d + h))
+        for i in range(whole, line.size):
+            sum_of_lanes += line[i]
+        total[row] = sum_of_lanes
 
 
 @kernel
 def _softmax(logits, bits, labels, e, total, blank, label):
     """Fill exponentials, row sums and the skewed move scores. Returns False where a logit is not finite or too large."""
     n_frames, n_rows, width = logits.shape
-    lanes = np.empty(LANES, F32)
+    log_total = np.empty(n_rows, F32)
     good = True
     for t in range(n_frames):
         good &= _subtract_max(logits[t], bits[t], e[t]) <= LARGEST_BITS
         for u in range(n_rows):
             blank[t + u, u + 1] = e[t, u, 0]
-            if u < n_rows - 1:
-                label[t + u, u + 1] = e[t, u, labels[u]]
+        for u in range(labels.size):
+            label[t + u, u + 1] = e[t, u, labels[u]]
         _exp_in_place(e[t].reshape(n_rows * width))
+        _row_sums(e[t], total[t])
+        _log(total[t], log_total)
         for u in range(n_rows):
-            total[t, u] = _row_sum(e[t, u], lanes)
-            log_total = np.float64(log32(total[t, u]))
-            blank[t + u, u + 1] -= log_total
-            if u < n_rows - 1:
-                label[t + u, u + 1] -= log_total
+            blank[t + u, u + 1] -= np.float64(log_total[u])
+        for u in range(labels.size):
+            label[t + u, u + 1] -= np.float64(log_total[u])
     return good
 
 
