@@ -15,7 +15,8 @@ from refasr.errors import RangeError, ShapeError
 F32 = np.float32
 LANES = 8               # partial sums of a row; fixed, so that every implementation adds in the same order
 IMPOSSIBLE = -1e30      # log-probability of what lies outside the grid
-LOGIT_LIMIT = F32(1e20)     # keeps every path's score far above IMPOSSIBLE
+LOGIT_LIMIT = F32(1e6)  # a float64 lattice of a thousand moves is then still good to 1e-6
+SCORE_LIMIT = 1e7       # of the log-probabilities made from such logits
 OCCUPANCY_FLOOR = F32(1e-10)    # below it a node's gradient is 0: it would be invisible, but slow as denormal numbers
 
 
@@ -171,8 +172,8 @@ def check_scores(logp_blank, logp_label):
     checks.array("logp_label", logp_label, np.float64, (logp_blank.shape[0], logp_blank.shape[1] - 1))
     for name, value in (("logp_blank", logp_blank), ("logp_label", logp_label)):
         checks.finite(name, value)
-        if value.size and np.abs(value).max() > 2 * float(LOGIT_LIMIT):
-            raise RangeError(f"{name}: got {np.abs(value).max()}, expected magnitudes up to {2 * float(LOGIT_LIMIT)}")
+        if value.size and np.abs(value).max() > SCORE_LIMIT:
+            raise RangeError(f"{name}: got {np.abs(value).max()}, expected magnitudes up to {SCORE_LIMIT}")
 
 
 def forward_backward(logp_blank, logp_label):
