@@ -59,6 +59,8 @@ def score_grids(draw):
 
 GRIDS = st.integers(0, 3).flatmap(lambda choice: grids() if choice else spoilt_grids())
 CASES = {
+    "refasr.transducer.align.best_path": GRIDS,
+    "refasr.transducer.align.viterbi": score_grids(),
     "refasr.transducer.loss.node_scores": GRIDS,
     "refasr.transducer.loss.forward_backward": score_grids(),
     "refasr.transducer.loss.rnnt_loss": st.tuples(GRIDS, FASTEMIT).map(lambda pair: (*pair[0], pair[1])),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import cases_transducer
@@ -18,7 +18,6 @@ def implementations(function):
     return [select(name)(function) for name in BACKENDS]
 
 
-@settings(deadline=None, derandomize=True, max_examples=80)
 @given(cases_transducer.grids(), st.sampled_from([0.0, 0.01, 1.0]))
 def test_invariants(grid, fastemit):
     logits, labels = grid

@@ -35,7 +35,7 @@ def posterior32(log_weight):
 
 @kernel
 def _subtract_max(logits, bits, shifted):
-    """Shift rows by their maximum; integer maxima vectorise where float ones may not. Returns the largest |bits| seen."""
+    """Shift rows by their maximum; integer maxima vectorise where float ones may not. Returns False at a bad logit."""
     largest = np.int32(0)
     for row in range(logits.shape[0]):
         top = LOWEST
@@ -43,10 +43,12 @@ def _subtract_max(logits, bits, shifted):
             key, size = ordered(bits[row, v]), np.int32(bits[row, v] & MAGNITUDE)
             top = key if key > top else top
             largest = size if size > largest else largest
+        if largest > LARGEST_BITS:      # also infinities and NaN: as integers they are larger still
+            return False
         highest = np.int32(ordered(top)).view(np.float32)
         for v in range(logits.shape[1]):
             shifted[row, v] = logits[row, v] - highest
-    return largest
+    return True
 
 
 @kernel
@@ -83,9 +85,9 @@ def _softmax(logits, bits, labels, e, total, blank, label):
     """Fill exponentials, row sums and the skewed move scores. Returns False where a logit is not finite or too large."""
     n_frames, n_rows, width = logits.shape
     log_total = np.empty(n_rows, F32)
-    good = True
     for t in range(n_frames):
-        good &= _subtract_max(logits[t], bits[t], e[t]) <= LARGEST_BITS
+        if not _subtract_max(logits[t], bits[t], e[t]):
+            return False
         for u in range(n_rows):
             blank[t + u, u + 1] = e[t, u, 0]
         for u in range(labels.size):
@@ -97,7 +99,7 @@ def _softmax(logits, bits, labels, e, total, blank, label):
             blank[t + u, u + 1] -= np.float64(log_total[u])
         for u in range(labels.size):
             label[t + u, u + 1] -= np.float64(log_total[u])
-    return good
+    return True
 
 
 @kernel
