@@ -137,6 +137,7 @@ def sigmoid(x):
     -----
     Twin: BITS.
     """
+    checks.array("x", x, F32, (None,))
     return tanh(F32(0.5) * x) * F32(0.5) + F32(0.5)
 
 

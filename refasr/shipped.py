@@ -1,0 +1,33 @@
+"""Where the files that come with refasr are: models, samples, texts.
+
+In a checkout they are the folder `data/` beside the package; in a wheel `setup.cfg` maps that folder to `refasr/data`.
+"""
+
+import pathlib
+
+from refasr.errors import FormatError
+
+PACKAGE = pathlib.Path(__file__).resolve().parent
+HOMES = (PACKAGE / "data", PACKAGE.parent / "data")  # inside a wheel; in a checkout or an editable install
+
+
+def data_path(*parts):
+    """Path of a shipped file or folder.
+
+    Parameters
+    ----------
+    *parts : str    Names below the data folder, such as "models", "float.npz".
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FormatError     If refasr was installed without it.
+    """
+    for home in HOMES:
+        path = home.joinpath(*parts)
+        if path.exists():
+            return path
+    raise FormatError(f"{'/'.join(parts) or 'data'}: got no such file, expected it to come with refasr; reinstall, or check the name")
