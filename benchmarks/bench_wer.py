@@ -1,0 +1,76 @@
+"""Edit distance of 10,000 sentence pairs: from text (splitting and numbering included), and from numbered words.
+
+Every contestant returns the total of errors, so the harness can see that all agree. rapidfuzz is asked for the distance
+(it does not split it) and for the edit operations (from which it can be split).
+"""
+
+import importlib.util
+import random
+
+from refasr import twins
+from refasr.metrics import edit_distance, wer
+
+N_PAIRS = 10_000
+
+
+def sentences(n_pairs, seed=0):
+    """References of 3 to 30 words and hypotheses with about 15 % errors. Parameters: n_pairs, seed. Returns two lists of text."""
+    generator = random.Random(seed)
+    words = [f"w{i}" for i in range(5000)]
+    said, heard = [], []
+    for _ in range(n_pairs):
+        reference = generator.choices(words, k=generator.randint(3, 30))
+        kept = [generator.choice(words) if generator.random() < 0.07 else word for word in reference if generator.random() > 0.05]
+        said.append(" ".join(reference))
+        heard.append(" ".join(kept + generator.choices(words, k=generator.random() < 0.4)))
+    return said, heard
+
+
+def text_contestants(said, heard):
+    """Parameters: said, heard (texts). Returns {contestant: callable}."""
+    contestants = {name: lambda backend=twins.select(name): int(wer.score(said, heard, backend).errors.sum())
+                   for name in ("fast", "reference")}
+    if importlib.util.find_spec("jiwer"):
+        import jiwer
+
+        def count():
+            out = jiwer.process_words(said, heard)
+            return out.substitutions + out.deletions + out.insertions
+        contestants["jiwer"] = count
+    contestants.update(list_contestants(said, heard, str.split))
+    return contestants
+
+
+def list_contestants(said, heard, words):
+    """Rivals that take a list a sentence. Parameters: said, heard, words (makes the list). Returns {contestant: callable}."""
+    contestants = {}
+    if importlib.util.find_spec("rapidfuzz"):
+        from rapidfuzz.distance import Levenshtein
+        contestants["rapidfuzz"] = lambda: sum(Levenshtein.distance(words(a), words(b)) for a, b in zip(said, heard))
+        contestants["rapidfuzz-editops"] = lambda: sum(len(Levenshtein.editops(words(a), words(b))) for a, b in zip(said, heard))
+    if importlib.util.find_spec("kaldialign"):
+        import kaldialign
+        count = kaldialign.edit_distance
+        contestants["kaldialign"] = lambda: sum(count(words(a), words(b))["total"] for a, b in zip(said, heard))
+    return contestants
+
+
+def id_contestants(said, heard):
+    """Parameters: said, heard (texts, numbered here, outside the timing). Returns {contestant: callable}."""
+    vocabulary = wer.new_vocabulary()
+    sides = [wer.word_ids(side, vocabulary) for side in (said, heard)]
+    arrays = (*sides[0], *sides[1])
+    lists = [[[vocabulary[word] for word in line.split()] for line in side] for side in (said, heard)]
+    contestants = {}
+    for name in ("fast", "reference"):
+        count = twins.select(name)(edit_distance.edit_distances)
+        contestants[name] = lambda count=count: int(count(*arrays).sum())
+    contestants.update(list_contestants(*lists, words=lambda line: line))
+    return contestants
+
+
+def cases():
+    """The cases of this benchmark. Yields (case text, {contestant: callable})."""
+    said, heard = sentences(N_PAIRS)
+    yield f"pairs={N_PAIRS} input=text", text_contestants(said, heard)
+    yield f"pairs={N_PAIRS} input=ids", id_contestants(said, heard)
