@@ -1,0 +1,185 @@
+"""Numba twins of `refasr.nn.lstm`.
+
+One step is a matrix-vector product bound by reading the weights: eight rows are added at a time, so that the sum is
+loaded and stored once for eight products. The sequence leaves the input product to BLAS and fuses the gates.
+"""
+
+import numpy as np
+
+from refasr.jit import kernel
+from refasr.nn import lstm as reference
+from refasr.nn.lstm import LstmCache, LstmState, LstmWeights
+from refasr.numerics_fast import sigmoid32, tanh32
+from refasr.twins import BOUND, twin_of
+
+F32 = np.float32
+EPS = float(np.finfo(F32).eps)
+ONE, ZERO = F32(1), F32(0)
+
+
+@kernel
+def _add_product(x, weight, out):
+    """out += x W, eight rows of W at a time."""
+    whole = x.size // 8 * 8
+    for k in range(0, whole, 8):
+        x0, x1, x2, x3, x4, x5, x6, x7 = x[k], x[k + 1], x[k + 2], x[k + 3], x[k + 4], x[k + 5], x[k + 6], x[k + 7]
+        w0, w1, w2, w3 = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
+        w4, w5, w6, w7 = weight[k + 4], weight[k + 5], weight[k + 6], weight[k + 7]
+        for j in range(out.size):
+            low = (x0 * w0[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j])
+            high = (x4 * w4[j] + x5 * w5[j]) + (x6 * w6[j] + x7 * w7[j])
+            out[j] += low + high
+    for k in range(whole, x.size):
+        xk, row = x[k], weight[k]
+        for j in range(out.size):
+            out[j] += xk * row[j]
+
+
+@kernel
+def _gates(a, c_before, gates, c, cell_tanh, h):
+    """All of the layer after the products, for one row."""
+    n = h.size
+    for j in range(2 * n):
+        gates[j] = sigmoid32(a[j])
+    for j in range(2 * n, 3 * n):
+        gates[j] = tanh32(a[j])
+    for j in range(3 * n, 4 * n):
+        gates[j] = sigmoid32(a[j])
+    for j in range(n):
+        c[j] = gates[n + j] * c_before[j] + gates[j] * gates[2 * n + j]
+    for j in range(n):
+        cell_tanh[j] = tanh32(c[j])
+        h[j] = gates[3 * n + j] * cell_tanh[j]
+
+
+@kernel
+def _step(x, h_before, c_before, wx, wh, bias, a, h, c, cell_tanh):
+    for j in range(a.size):
+        a[j] = bias[j]
+    _add_product(x, wx, a)
+    _add_product(h_before, wh, a)
+    _gates(a, c_before, a, c, cell_tanh, h)
+
+
+@kernel
+def _sequence(a, wh, gates, cells, cell_tanh, h):
+    """`a` holds x Wx + b for every frame and is used up."""
+    n_frames, batch, _ = a.shape
+    recurrent = np.empty((batch, a.shape[2]), np.float32)
+    start = np.zeros(h.shape[2], np.float32)
+    for t in range(n_frames):
+        if t > 0:
+            np.dot(h[t - 1], wh, recurrent)
+        for b in range(batch):
+            row, add = a[t, b], recurrent[b]
+            if t > 0:
+                for j in range(row.size):
+                    row[j] += add[j]
+            c_before = cells[t - 1, b] if t > 0 else start
+            _gates(row, c_before, gates[t, b], cells[t, b], cell_tanh[t, b], h[t, b])
+
+
+@kernel
+def _sequence_backward(dh, wh_transposed, gates, cells, cell_tanh, da):
+    n_frames, batch, n = dh.shape
+    dh_next = np.zeros((batch, n), np.float32)
+    dc = np.zeros((batch, n), np.float32)
+    start = np.zeros(n, np.float32)
+    for t in range(n_frames - 1, -1, -1):
+        if t < n_frames - 1:
+            np.dot(da[t + 1], wh_transposed, dh_next)
+        for b in range(batch):
+            gate, squashed, out, dc_row, carried, given = gates[t, b], cell_tanh[t, b], da[t, b], dc[b], dh_next[b], dh[t, b]
+            c_before = cells[t - 1, b] if t > 0 else start
+            for j in range(n):
+                i, f, g, o, s = gate[j], gate[n + j], gate[2 * n + j], gate[3 * n + j], squashed[j]
+                dh_t = given[j] + carried[j]
+                dc_t = dc_row[j] + dh_t * o * (ONE - s * s)
+                out[j] = dc_t * g * i * (ONE - i)
+                out[n + j] = dc_t * c_before[j] * f * (ONE - f)
+                out[2 * n + j] = dc_t * i * (ONE - g * g)
+                out[3 * n + j] = dh_t * s * o * (ONE - o)
+                dc_row[j] = dc_t * f
+
+
+def _gate_errors(a_error, gates, c_before, c_error, cell_tanh):
+    """First-order error of one application of the gates: sigmoid has slope <= 1/4, tanh <= 1; 4 eps for each polynomial."""
+    i, f, g, o = np.split(np.abs(gates), 4, axis=-1)
+    ai, af, ag, ao = np.split(a_error, 4, axis=-1)
+    di, df, dg, do = ai / 4 + 8 * EPS, af / 4 + 8 * EPS, ag + 8 * EPS, ao / 4 + 8 * EPS
+    dc = (df + f * 4 * EPS) * np.abs(c_before) + f * c_error + di * g + i * (dg + 4 * EPS) + df * c_error + di * dg
+    return do * np.abs(cell_tanh) + o * (dc + 8 * EPS), dc
+
+
+def _step_bound(x, state, weights):
+    size = np.abs(x) @ np.abs(weights.input) + np.abs(state.h) @ np.abs(weights.recurrent) + np.abs(weights.bias)
+    a = x @ weights.input + state.h @ weights.recurrent + weights.bias
+    gates = reference.activate(a)
+    _, _, cell_tanh = reference.next_cell(gates, state.c)
+    a_error = (x.size + state.h.size + 4) * 2 * EPS * size.astype(np.float64)
+    dh, dc = _gate_errors(a_error, gates, state.c, np.zeros(state.c.shape), cell_tanh)
+    return LstmState(2 * dh + 1e-37, 2 * dc + 1e-37)
+
+
+def _sequence_bound(x, weights):
+    outputs, cache = reference.lstm_sequence(x, weights)
+    terms = (x.shape[2] + outputs.shape[2] + 4) * 2 * EPS
+    h = dh = c_error = np.zeros(outputs.shape[1:])
+    errors_h, errors_c, errors_gates, errors_tanh = [], [], [], []
+    for t in range(len(x)):
+        size = np.abs(x[t]) @ np.abs(weights.input) + np.abs(h) @ np.abs(weights.recurrent) + np.abs(weights.bias)
+        a_error = terms * size + dh @ np.abs(weights.recurrent)
+        c_before = cache.cells[t - 1] if t > 0 else np.zeros_like(cache.cells[0])
+        dh, c_error = _gate_errors(a_error, cache.gates[t], c_before, c_error, cache.cell_tanh[t])
+        h = outputs[t]
+        errors_h.append(dh), errors_c.append(c_error), errors_gates.append(a_error + 8 * EPS), errors_tanh.append(c_error + 8 * EPS)
+    stack = [2 * np.array(errors) + 1e-37 for errors in (errors_h, errors_gates, errors_c, errors_tanh)]
+    return stack[0], LstmCache(*stack[1:])
+
+
+def _backward_bound(dh, x, outputs, cache, weights):
+    """The pass is linear in dh: run it on magnitudes, and allow one rounding for each product in the chain."""
+    n_frames, batch, n = dh.shape
+    wide = LstmWeights(*(np.abs(w.astype(np.float64)) for w in weights))
+    gates, cells, squashed = (np.abs(part.astype(np.float64)) for part in cache)
+    da, carried, dc = np.empty((n_frames, batch, 4 * n)), np.zeros((batch, n)), np.zeros((batch, n))
+    for t in range(n_frames - 1, -1, -1):
+        i, f, g, o = np.split(gates[t], 4, axis=-1)
+        before = cells[t - 1] if t > 0 else np.zeros((batch, n))
+        dh_t = np.abs(dh[t]) + carried
+        dc = dc + dh_t * o * (1 + squashed[t] ** 2)
+        da[t] = np.concatenate([dc * g * i * (1 + i), dc * before * f * (1 + f), dc * i * (1 + g * g), dh_t * squashed[t] * o * (1 + o)], -1)
+        dc = dc * f
+        carried = da[t] @ wide.recurrent.T
+    roundings = 2 * EPS * ((n_frames + 1) * (4 * n + 16) + n_frames * batch)
+    dx, dw = reference.weight_gradients(da, np.abs(x).astype(np.float64), np.abs(outputs).astype(np.float64), wide)
+    return roundings * dx + 1e-37, LstmWeights(*(roundings * part + 1e-37 for part in dw))
+
+
+@twin_of(reference.lstm_step, agree=BOUND(_step_bound, "the K+N products are added in another order"))
+def lstm_step(x, state, weights):
+    reference.check_step(x, state, weights)
+    width = state.h.size
+    a, out = np.empty(4 * width, np.float32), np.empty((3, width), np.float32)
+    _step(x, state.h, state.c, weights.input, weights.recurrent, weights.bias, a, out[0], out[1], out[2])
+    return LstmState(out[0], out[1])
+
+
+@twin_of(reference.lstm_sequence, agree=BOUND(_sequence_bound, "BLAS adds in another order, and the recurrence carries the error on"))
+def lstm_sequence(x, weights):
+    reference.check_sequence(x, weights)
+    n_frames, batch, n_inputs = x.shape
+    width = weights.recurrent.shape[0]
+    a = (x.reshape(-1, n_inputs) @ weights.input).reshape(n_frames, batch, 4 * width)
+    a += weights.bias
+    h, cells, cell_tanh = (np.empty((n_frames, batch, width), np.float32) for _ in range(3))
+    _sequence(a, weights.recurrent, a, cells, cell_tanh, h)
+    return h, LstmCache(a, cells, cell_tanh)
+
+
+@twin_of(reference.lstm_sequence_backward, agree=BOUND(_backward_bound, "linear in dh; sums run in another order"))
+def lstm_sequence_backward(dh, x, outputs, cache, weights):
+    reference.check_backward(dh, x, outputs, cache, weights)
+    da = np.empty(cache.gates.shape, np.float32)
+    _sequence_backward(dh, np.ascontiguousarray(weights.recurrent.T), cache.gates, cache.cells, cache.cell_tanh, da)
+    return reference.weight_gradients(da, x, outputs, weights)

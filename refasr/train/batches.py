@@ -1,0 +1,118 @@
+"""From recordings to network input: join, augment, log-mel, normalise, stack."""
+
+import dataclasses
+
+import numpy as np
+
+from refasr.audio import augment
+from refasr.features import fbank
+from refasr.train.examples import SAMPLE_RATE_HZ
+
+F32 = np.float32
+N_WARPS = 25
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """What an objective gets.
+
+    features : float32 [T, B, K]    Stacked, normalised frames, padded with zeros.
+    n_frames : list of int          Real frames of each utterance.
+    labels : list of int32 [U]      Label sequences.
+    weights : float32 [B]           Weight of each utterance in the loss.
+    extra : dict                    What a technique adds: teacher targets, phrases, n-best lists.
+    """
+
+    features: np.ndarray
+    n_frames: list
+    labels: list
+    weights: np.ndarray
+    extra: dict = dataclasses.field(default_factory=dict)
+
+
+class BatchMaker:
+    """Turns examples into batches; every random choice is a function of (seed, epoch, example).
+
+    Parameters
+    ----------
+    config : TrainConfig
+    store : Store                    Training audio.
+    noises, rooms : list of float32 [S]    Backgrounds and measured room responses.
+    backend : Backend                From `twins.select`.
+    """
+
+    def __init__(self, config, store, noises, rooms, backend):
+        self.config, self.store, self.noises, self.rooms, self.backend = config, store, noises, rooms, backend
+        low, high = config.augment.vocal_tract_warp
+        self.plans = [fbank.Plan.of(config.model.profile, float(warp)) for warp in np.linspace(low, high, N_WARPS)]
+        self._log_mel = backend(fbank.log_mel)
+        self.mean = np.zeros(self.plans[0].profile.n_bins, F32)
+        self.reciprocal_deviation = np.ones(self.plans[0].profile.n_bins, F32)
+
+    def fit_normalisation(self, examples, epoch=0):
+        """Set mean and deviation of each bin from augmented speech. Parameters: examples, epoch."""
+        frames = np.concatenate([self.frames(example, epoch) for example in examples]).astype(np.float64)
+        self.mean = frames.mean(axis=0).astype(F32)
+        self.reciprocal_deviation = (1 / frames.std(axis=0)).astype(F32)
+
+    def frames(self, example, epoch):
+        """Augmented log-mel frames of one example. Parameters: example, epoch. Returns float32 [T, F]."""
+        rng = np.random.default_rng([self.config.seed, epoch, 2, example.serial])
+        settings = self.config.batch
+        pieces = [np.zeros(samples_up_to(rng, settings.lead_s), F32)]
+        for index in example.pieces:
+            pieces += [self.store.audio(index), np.zeros(samples_up_to(rng, settings.gap_s), F32)]
+        pieces[-1] = np.zeros(samples_up_to(rng, settings.trail_s), F32)
+        plan = self.plans[int(rng.integers(len(self.plans)))]
+        heard = augment.augment(np.concatenate(pieces), rng, self.config.augment, self.noises, self.rooms, self.backend)
+        return self._log_mel(heard, plan)
+
+    def make(self, examples, epoch, step):
+        """One batch.
+
+        Parameters
+        ----------
+        examples : list of Example
+        epoch, step : int
+
+        Returns
+        -------
+        Batch
+        """
+        stack = self.config.model.stack
+        rows = []
+        for example in examples:
+            frames = (self.frames(example, epoch) - self.mean) * self.reciprocal_deviation
+            if step >= self.config.batch.mask_from_step:
+                mask(frames, self.config.batch, np.random.default_rng([self.config.seed, epoch, 3, example.serial]))
+            n = max(1, len(frames) // stack)
+            padded = np.zeros((n * stack, frames.shape[1]), F32)
+            padded[: min(len(frames), n * stack)] = frames[: n * stack]
+            rows.append(padded.reshape(n, -1))
+        features = np.zeros((max(map(len, rows)), len(rows), rows[0].shape[1]), F32)
+        for b, row in enumerate(rows):
+            features[: len(row), b] = row
+        return Batch(features, [len(row) for row in rows], [example.labels for example in examples], np.ones(len(rows), F32))
+
+
+def samples_up_to(rng, seconds):
+    """A random number of samples. Parameters: rng, seconds (the most). Returns an int."""
+    return int(rng.integers(0, int(seconds * SAMPLE_RATE_HZ) + 1))
+
+
+def mask(frames, settings, rng):
+    """Punch one hole in frequency and one in every two seconds, in place (SpecAugment, arXiv 1904.08779).
+
+    Parameters
+    ----------
+    frames : float32 [T, F]     Normalised frames; a hole is 0, the mean.
+    settings : BatchSettings
+    rng : numpy.random.Generator
+    """
+    width = int(rng.integers(0, settings.mask_bins + 1))
+    first = int(rng.integers(0, frames.shape[1] - width + 1))
+    frames[:, first : first + width] = 0
+    for _ in range(len(frames) // 200 + 1):
+        width = int(rng.integers(0, settings.mask_frames + 1))
+        first = int(rng.integers(0, max(1, len(frames) - width)))
+        frames[first : first + width] = 0

@@ -1,0 +1,158 @@
+"""Assemble a training run from its configuration, and follow it: log, evaluation, exported model."""
+
+import json
+import os
+import time
+
+import numpy as np
+
+from refasr import corpus
+from refasr.audio.wav import read_audio
+from refasr.features import fbank
+from refasr.metrics import wer
+from refasr.search import greedy
+from refasr.train.batches import BatchMaker
+from refasr.train.examples import pieces_of, training_files
+from refasr.train.loop import Trainer, views
+from refasr.train.objective import TransducerObjective
+from refasr.train.store import open_store
+from refasr.transducer.model import Model, assemble_parameters, save_model
+from refasr.transducer.units import decode_labels
+from refasr.twins import select
+
+
+def sounds(config, settings):
+    """Noise or room recordings of the configuration. Parameters: config, settings. Returns a list of float32 [S]."""
+    if settings is None:
+        return []
+    chosen = corpus.select(corpus.read_manifest(config.path(settings.manifest)), list(settings.where))
+    return [read_audio(utterance.file) for utterance in chosen]
+
+
+def prepare(config, backend_name="fast", threads=2, progress=iter):
+    """Read the data and build the trainer.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    backend_name : "fast" or "reference"
+    threads : int
+    progress : function    Wraps the list of files being decoded, to show a bar.
+
+    Returns
+    -------
+    Trainer
+    """
+    shares = training_files(config)
+    files = [utterance.file for share in shares for utterance in share]
+    store = open_store(files, config.path(config.work), progress)
+    backend = select(backend_name)
+    maker = BatchMaker(config, store, sounds(config, config.noise), sounds(config, config.rooms), backend)
+    objective = TransducerObjective(config.objective, backend)
+    return Trainer(config, pieces_of(shares, store), maker, objective, backend, threads)
+
+
+class Evaluator:
+    """Word error rate of the averaged weights on small sets, recognised frame by frame as on the device.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    """
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+        self.sets = {}
+        log_mel, plan = trainer.backend(fbank.log_mel), fbank.Plan.of(trainer.config.model.profile)
+        for settings in trainer.config.evaluate:
+            chosen = corpus.select(corpus.read_manifest(trainer.config.path(settings.manifest)), list(settings.where))
+            chosen = chosen[:: max(1, len(chosen) // settings.limit)][: settings.limit]
+            self.sets[settings.name] = [(log_mel(read_audio(item.file), plan), corpus.transcript(item)) for item in chosen]
+
+    def __call__(self, progress):
+        """Evaluate. Parameters: progress. Returns a dict from set name to word error rate."""
+        parameters = views(progress.adam.average, self.trainer.shapes)
+        network = assemble_parameters(parameters, len(self.trainer.config.model.encoder_widths), self.trainer.backend)
+        rates = {}
+        for name, utterances in self.sets.items():
+            texts = [self.recognise(network, frames, progress) for frames, _ in utterances]
+            rates[name] = round(wer.score([text for _, text in utterances], texts).wer, 4)
+        return rates
+
+    def recognise(self, network, frames, progress):
+        """One utterance. Parameters: network, frames, progress. Returns text."""
+        stack = self.trainer.config.model.stack
+        normal = (frames - progress.mean) * progress.reciprocal_deviation
+        stacked = normal[: len(normal) // stack * stack].reshape(-1, stack * normal.shape[1])
+        state, search, labels = network.encoder.start(), greedy.start(network), []
+        for frame in stacked:
+            h, state, _ = network.encoder.encode(frame, state)
+            emitted, search = greedy.step(network, h, search)
+            labels += [label for label, _ in emitted]
+        return decode_labels(labels)
+
+
+class Log:
+    """JSON lines; on resuming, lines of steps that will be made again are dropped.
+
+    Parameters
+    ----------
+    path : Path
+    step : int    Steps already made.
+    """
+
+    def __init__(self, path, step):
+        kept = []
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines() if line.endswith("}") and json.loads(line)["step"] <= step]
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text("".join(line + "\n" for line in kept))
+        os.replace(temporary, path)
+        self.file = open(path, "a", buffering=1)
+
+    def write(self, **values):
+        """Append one line. Parameters: values. Returns nothing."""
+        self.file.write(json.dumps(values) + "\n")
+
+
+def export(trainer, progress, path, card):
+    """Write the averaged weights as a model file. Parameters: trainer, progress, path, card."""
+    parameters = views(progress.adam.average, trainer.shapes)
+    save_model(path, Model(trainer.config.model, parameters, progress.mean, progress.reciprocal_deviation, card=card))
+
+
+def follow(trainer, report=lambda line: None):
+    """Train to the end, logging and evaluating; leaves `model.npz` in the work folder.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    report : function    Gets each log line as a dict.
+
+    Returns
+    -------
+    Progress
+    """
+    config = trainer.config
+    progress = trainer.start()
+    log, evaluate = Log(trainer.folder / "log.jsonl", progress.step), Evaluator(trainer)
+    recent, started, first, audio_s = [], time.monotonic(), progress.step, 0.0
+    for progress, figures in trainer.steps(progress):
+        recent.append(figures)
+        audio_s += figures["frames"] * 0.04
+        last = progress.step == config.schedule.steps
+        line = {}
+        if progress.step % config.log_every == 0 or last:
+            elapsed = time.monotonic() - started
+            line = {"step": progress.step, "epoch": progress.epoch, "loss": round(float(np.mean([f["loss"] for f in recent])), 4),
+                    "norm": round(float(np.median([f["norm"] for f in recent])), 3), "rate": figures["rate"],
+                    "s_per_step": round(elapsed / (progress.step - first), 4), "s_per_audio_hour": round(elapsed / audio_s * 3600, 2)}
+            recent = []
+        if progress.step % config.evaluate_every == 0 or last:
+            line |= {"step": progress.step, "wer": evaluate(progress)}
+            export(trainer, progress, trainer.folder / "model.npz", {"name": config.name, "steps": progress.step})
+        if line:
+            log.write(**line)
+            report(line)
+    return progress
+

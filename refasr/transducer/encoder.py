@@ -1,0 +1,119 @@
+"""The encoder: unidirectional LSTM layers, each followed by layer normalisation; no look-ahead.
+
+    h_0 = stacked log-mel frame;  h_l = LayerNorm(Lstm_l(h_{l-1}))
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refasr.nn import layer_norm as norm
+from refasr.nn import lstm
+
+
+class EncoderLayer(NamedTuple):
+    """One layer's weights."""
+
+    lstm: lstm.LstmWeights
+    gain: np.ndarray  # float32 (N,)
+    bias: np.ndarray  # float32 (N,)
+
+
+def layer_of(parameters, prefix):
+    """View of one layer in a parameter dictionary. Parameters: parameters, prefix. Returns an EncoderLayer."""
+    take = lambda name: parameters[f"{prefix}.{name}"]
+    weights = lstm.LstmWeights(take("input"), take("recurrent"), take("bias"))
+    return EncoderLayer(weights, take("norm_gain"), take("norm_bias"))
+
+
+def layer_gradients(prefix, weights, gain, bias):
+    """Name a layer's gradients. Parameters: prefix, weights, gain, bias. Returns a dict."""
+    names = ("input", "recurrent", "bias", "norm_gain", "norm_bias")
+    return {f"{prefix}.{name}": value for name, value in zip(names, (*weights, gain, bias))}
+
+
+class Encoder:
+    """Frames in, encodings out; the state is explicit and belongs to the caller.
+
+    Parameters
+    ----------
+    parameters : dict of str to float32 array    Named as in `model.parameter_shapes`.
+    n_layers : int                               Number of layers.
+    backend : Backend                            From `twins.select`.
+    """
+
+    def __init__(self, parameters, n_layers, backend):
+        self.layers = [layer_of(parameters, f"encoder.{index}") for index in range(n_layers)]
+        self._step, self._norm = backend(lstm.lstm_step), backend(norm.layer_norm)
+        self._sequence, self._norm_backward = backend(lstm.lstm_sequence), backend(norm.layer_norm_backward)
+        self._sequence_backward = backend(lstm.lstm_sequence_backward)
+        self.macs = sum(layer.lstm.input.size + layer.lstm.recurrent.size for layer in self.layers)
+
+    def start(self):
+        """State before the first frame: a tuple with one LstmState a layer."""
+        return tuple(lstm.zero_state(layer.lstm) for layer in self.layers)
+
+    def encode(self, features, state, *, context=None):
+        """Encode one frame.
+
+        Parameters
+        ----------
+        features : float32 [K]           One stacked, normalised frame.
+        state : tuple of LstmState       One a layer; not modified.
+        context : None                   Reserved for later techniques.
+
+        Returns
+        -------
+        (h, state, cost_macs)            float32 [D], the new state, multiply-accumulates spent.
+        """
+        h, after = features, []
+        for layer, before in zip(self.layers, state):
+            after.append(self._step(h, before, layer.lstm))
+            h = self._norm(after[-1].h[None], layer.gain, layer.bias)[0][0]
+        return h, tuple(after), self.macs
+
+    def forward(self, x, masks=None):
+        """Encode a padded batch for training.
+
+        Parameters
+        ----------
+        x : float32 [T, B, K]                        Stacked frames.
+        masks : list of float32 [B, N], or None      Dropout factor of each layer's output, constant over time.
+
+        Returns
+        -------
+        (float32 [T, B, D], list)                    Encodings, and one cache a layer for `backward`.
+        """
+        caches = []
+        for index, layer in enumerate(self.layers):
+            outputs, cache = self._sequence(x, layer.lstm)
+            rows, norm_cache = self._norm(outputs.reshape(-1, outputs.shape[-1]), layer.gain, layer.bias)
+            caches.append((x, outputs, cache, norm_cache))
+            x = rows.reshape(outputs.shape)
+            if masks is not None:
+                x = x * masks[index]
+        return x, caches
+
+    def backward(self, dh, caches, masks=None):
+        """Gradients of `forward`.
+
+        Parameters
+        ----------
+        dh : float32 [T, B, D]                     Gradient of the encodings.
+        caches : list                              From `forward`.
+        masks : list of float32 [B, N], or None    The same masks.
+
+        Returns
+        -------
+        dict of str to float32 array               Gradient of every encoder parameter.
+        """
+        gradients = {}
+        for index in range(len(self.layers) - 1, -1, -1):
+            layer, (x, outputs, cache, norm_cache) = self.layers[index], caches[index]
+            if masks is not None:
+                dh = dh * masks[index]
+            rows = np.ascontiguousarray(dh).reshape(-1, outputs.shape[-1])
+            drows, dgain, dbias = self._norm_backward(rows, norm_cache, layer.gain)
+            dh, weights = self._sequence_backward(drows.reshape(outputs.shape), x, outputs, cache, layer.lstm)
+            gradients.update(layer_gradients(f"encoder.{index}", weights, dgain, dbias))
+        return gradients

@@ -1,0 +1,94 @@
+"""The predictor: an LSTM over the labels emitted so far; it never hears the audio.
+
+    g_u = LayerNorm(Lstm(Embedding(y_u))),  y_0 = blank stands for the start
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refasr.nn import layer_norm as norm
+from refasr.nn import lstm
+from refasr.nn.embedding import embedding, embedding_backward
+from refasr.transducer.encoder import layer_gradients, layer_of
+from refasr.transducer.units import BLANK
+
+
+class PredictorCache(NamedTuple):
+    """What the backward pass needs."""
+
+    labels: np.ndarray    # int32 (U+1, B)
+    embedded: np.ndarray  # float32 (U+1, B, E)
+    outputs: np.ndarray   # float32 (U+1, B, P)
+    lstm: lstm.LstmCache
+    norm: norm.LayerNormCache
+
+
+class Predictor:
+    """Labels in, text encodings out; the state is explicit.
+
+    Parameters
+    ----------
+    parameters : dict of str to float32 array    Named as in `model.parameter_shapes`.
+    backend : Backend                            From `twins.select`.
+    """
+
+    def __init__(self, parameters, backend):
+        self.table, self.layer = parameters["predictor.embedding"], layer_of(parameters, "predictor")
+        self._step, self._norm = backend(lstm.lstm_step), backend(norm.layer_norm)
+        self._sequence, self._norm_backward = backend(lstm.lstm_sequence), backend(norm.layer_norm_backward)
+        self._sequence_backward = backend(lstm.lstm_sequence_backward)
+
+    def start(self):
+        """Encoding and state before the first label. Returns (float32 [P], LstmState)."""
+        return self.predict(BLANK, lstm.zero_state(self.layer.lstm))
+
+    def predict(self, label, state):
+        """Take one label in.
+
+        Parameters
+        ----------
+        label : int           The unit just emitted, or blank at the start.
+        state : LstmState     Not modified.
+
+        Returns
+        -------
+        (float32 [P], LstmState)
+        """
+        after = self._step(embedding(label, self.table), state, self.layer.lstm)
+        return self._norm(after.h[None], self.layer.gain, self.layer.bias)[0][0], after
+
+    def forward(self, labels):
+        """Encode padded label sequences for training.
+
+        Parameters
+        ----------
+        labels : int32 [U+1, B]    Blank first, then the labels; padded with blank.
+
+        Returns
+        -------
+        (float32 [U+1, B, P], PredictorCache)
+        """
+        embedded = embedding(labels, self.table)
+        outputs, cache = self._sequence(embedded, self.layer.lstm)
+        rows, norm_cache = self._norm(outputs.reshape(-1, outputs.shape[-1]), self.layer.gain, self.layer.bias)
+        return rows.reshape(outputs.shape), PredictorCache(labels, embedded, outputs, cache, norm_cache)
+
+    def backward(self, dg, cache):
+        """Gradients of `forward`.
+
+        Parameters
+        ----------
+        dg : float32 [U+1, B, P]    Gradient of the encodings.
+        cache : PredictorCache      From `forward`.
+
+        Returns
+        -------
+        dict of str to float32 array
+        """
+        drows, dgain, dbias = self._norm_backward(dg.reshape(-1, dg.shape[-1]), cache.norm, self.layer.gain)
+        doutputs = drows.reshape(cache.outputs.shape)
+        dembedded, weights = self._sequence_backward(doutputs, cache.embedded, cache.outputs, cache.lstm, self.layer.lstm)
+        gradients = layer_gradients("predictor", weights, dgain, dbias)
+        gradients["predictor.embedding"] = embedding_backward(dembedded, cache.labels, len(self.table))
+        return gradients
