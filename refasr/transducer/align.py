@@ -96,7 +96,7 @@ def viterbi(logp_blank, logp_label):
 
 
 def trace(from_label):
-    """Follow the moves back from the end. Parameters: from_label, bool [T, U+1]. Returns int32 [U]."""
+    """Follow the moves back from the end. Parameters: from_label (bool, T by U+1). Returns int32 [U]."""
     t, u = from_label.shape[0] - 1, from_label.shape[1] - 1
     frames = np.empty(u, np.int32)
     while u:
@@ -132,11 +132,13 @@ def score_grid(network, h, labels, backend):
     if len(h) == 0:
         raise ShapeError("h: got no frame, expected at least one; give a longer recording")
     if len(h) * (labels.size + 1) > LARGEST_GRID:
-        raise RangeError(f"labels: got a grid of {len(h)} x {labels.size + 1} nodes, expected up to {LARGEST_GRID}; split the recording")
+        raise RangeError(f"labels: got a grid of {len(h)} x {labels.size + 1} nodes, expected up to {LARGEST_GRID}; "
+                         "split the recording")
     g, _ = network.predictor.forward(np.append(np.int32(BLANK), labels)[:, None])
     audio, text = network.joiner.project_audio(h), network.joiner.project_text(g[:, 0])
-    scores = backend(loss.node_scores)
-    parts = [scores(network.joiner.forward(audio[t:t + FRAMES_AT_ONCE], text)[0], labels) for t in range(0, len(h), FRAMES_AT_ONCE)]
+    scores, parts = backend(loss.node_scores), []
+    for t in range(0, len(h), FRAMES_AT_ONCE):
+        parts.append(scores(network.joiner.forward(audio[t:t + FRAMES_AT_ONCE], text)[0], labels))
     return tuple(np.concatenate(part) for part in zip(*parts))
 
 

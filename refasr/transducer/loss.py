@@ -65,7 +65,7 @@ def check_logits(logits):
     """
     checks.finite("logits", logits)
     if np.abs(logits).max() > LOGIT_LIMIT:
-        raise RangeError(f"logits: got {np.abs(logits).max()}, expected magnitudes up to {LOGIT_LIMIT}; look for a diverged model")
+        raise RangeError(f"logits: got {np.abs(logits).max()}, expected magnitudes up to {LOGIT_LIMIT}; the model has diverged")
 
 
 def row_sums(x):
