@@ -30,4 +30,5 @@ def data_path(*parts):
         path = home.joinpath(*parts)
         if path.exists():
             return path
-    raise FormatError(f"{'/'.join(parts) or 'data'}: got no such file, expected it to come with refasr; reinstall, or check the name")
+    wanted = "/".join(parts) or "data"
+    raise FormatError(f"{wanted}: got no such file, expected one that is shipped; check the name, or reinstall")

@@ -38,7 +38,7 @@ def kind(leaf):
 
 
 def bits(leaf):
-    """The value as something comparable, in which NaN equals itself and 0.0 differs from -0.0. Parameters: leaf. Returns bytes or the leaf."""
+    """Something comparable, in which NaN equals itself and 0.0 differs from -0.0. Parameters: leaf. Returns bytes or the leaf."""
     if isinstance(leaf, float):
         leaf = np.float64(leaf)
     return leaf.tobytes() if isinstance(leaf, (np.ndarray, np.generic)) else leaf

@@ -62,7 +62,7 @@ def _read_past_the_end(x):
     return x[x.size]
 
 
-@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="without bounds checks this reads foreign memory; see pass three")
+@pytest.mark.skipif(os.environ.get("NUMBA_BOUNDSCHECK") != "1", reason="unchecked, it would read foreign memory; see pass three")
 def test_bounds_checks_are_on():
     with pytest.raises(IndexError):
         _read_past_the_end(np.zeros(3, np.float32))

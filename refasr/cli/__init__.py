@@ -55,7 +55,8 @@ def parser_for(chosen):
     argparse.ArgumentParser
     """
     style = dict(formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-    top = argparse.ArgumentParser("refasr", description="Executable specification of a speech recogniser.", epilog=EPILOG, **style)
+    top = argparse.ArgumentParser("refasr", description="An executable specification of speech recognition.",
+                                  epilog=EPILOG, **style)
     top.add_argument("--version", action="version", version=f"refasr {__version__}")
     top.add_argument("--debug", action="store_true", help="show the traceback of an error")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
