@@ -1,0 +1,1 @@
+"""Figures, one file each: `draw(..., ax)` fills Matplotlib axes and returns them."""
