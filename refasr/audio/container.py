@@ -1,0 +1,94 @@
+"""What a sound file declares about its own length, read from its bytes: libsndfile forgives truncation, we do not.
+
+WAV: the size of the `data` chunk must lie within the file. Ogg: the last page must be complete and marked as the last.
+FLAC needs no such look: its decoder notices. A WAV written to a pipe declares no length (a size near 2^31 or 2^32);
+it is read to its end.
+"""
+
+import os
+import struct
+
+from refasr.errors import FormatError
+
+MAGIC = {b"RIFF": "WAV", b"RIFX": "WAV", b"RF64": "WAV", b"fLaC": "FLAC", b"OggS": "Ogg"}
+UNKNOWN_BYTES = 0x7FFFF000  # sizes from here on mean "not known when the header was written"
+WHOLE_FRAME_TAGS = (1, 3, 6, 7, 0xFFFE)  # PCM, float, A-law, mu-law, extensible: one block is one frame
+OGG_HEADER_BYTES, OGG_LONGEST_PAGE = 27, 65307
+OGG_LAST = 0x04
+
+
+def check_container(file, name):
+    """Refuse a file that is empty, not a sound file, or cut short.
+
+    Parameters
+    ----------
+    file : binary file, seekable    Left at position 0.
+    name : str                      Used in errors.
+
+    Returns
+    -------
+    int or None                     Frames that a WAV header declares, where they can be told.
+
+    Raises
+    ------
+    FormatError
+    """
+    n_bytes = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if n_bytes == 0:
+        raise FormatError(f"{name}: got an empty file, expected WAV, FLAC or Ogg; record it again")
+    kind = MAGIC.get(file.read(4))
+    if kind is None:
+        raise FormatError(f"{name}: got a file that is not WAV, FLAC or Ogg; convert it: ffmpeg -i INPUT OUTPUT.wav")
+    frames = declared_wav_frames(file, name, n_bytes) if kind == "WAV" else None
+    if kind == "Ogg":
+        check_last_page(file, name, n_bytes)
+    file.seek(0)
+    return frames
+
+
+def declared_wav_frames(file, name, n_bytes):
+    """Walk the chunks of a WAV to its data, which must lie within the file. Parameters: file, name, n_bytes. Returns frames."""
+    file.seek(0)
+    order = ">" if file.read(12)[:4] == b"RIFX" else "<"
+    position, tag, block, long_size = 12, None, 0, None
+    while position + 8 <= n_bytes:
+        file.seek(position)
+        label, size = struct.unpack(order + "4sI", file.read(8))
+        if label == b"data":
+            size = long_size if size == 0xFFFFFFFF and long_size is not None else size
+            present = n_bytes - position - 8
+            if size < UNKNOWN_BYTES or size == long_size:
+                _require_whole(name, size, present)
+            else:
+                size = present
+            return size // block if tag in WHOLE_FRAME_TAGS and block else None
+        head = file.read(16)
+        if label == b"fmt " and len(head) == 16:
+            tag, _, _, _, block, _ = struct.unpack(order + "HHIIHH", head)
+        if label == b"ds64" and len(head) == 16:
+            long_size = struct.unpack(order + "QQ", head)[1]
+        position += 8 + size + size % 2
+    raise FormatError(f"{name}: got a WAV without a whole data chunk, expected one; it is truncated, copy it again")
+
+
+def _require_whole(name, declared, present):
+    if present < declared:
+        raise FormatError(f"{name}: got {present} bytes of samples, expected the {declared} its header declares; "
+                          "it is truncated, copy it again")
+
+
+def check_last_page(file, name, n_bytes):
+    """Require the last Ogg page to be complete and marked as the last. Parameters: file, name, n_bytes."""
+    begin = max(0, n_bytes - OGG_LONGEST_PAGE)
+    file.seek(begin)
+    tail = file.read()
+    at = tail.rfind(b"OggS")
+    while at >= 0:
+        header = tail[at:at + OGG_HEADER_BYTES]
+        sizes = tail[at + OGG_HEADER_BYTES:at + OGG_HEADER_BYTES + header[26]] if len(header) == OGG_HEADER_BYTES else b""
+        end = at + OGG_HEADER_BYTES + len(sizes) + sum(sizes)
+        if len(header) == OGG_HEADER_BYTES and len(sizes) == header[26] and end == len(tail) and header[5] & OGG_LAST:
+            return
+        at = tail.rfind(b"OggS", 0, at)
+    raise FormatError(f"{name}: got an Ogg file without its last page, expected a complete one; it is truncated, copy it again")
