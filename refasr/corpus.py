@@ -1,13 +1,19 @@
-"""What to train or evaluate on: utterances of a manifest, selected by `column=value`, their transcripts checked.
+"""What to train or evaluate on: utterances of a manifest, selected by `column=value`, their transcripts and samples.
 
 The manifests themselves are read by `refasr.manifests`.
 """
 
-from refasr.errors import FormatError, RangeError
+import numpy as np
+
+from refasr.audio import SAMPLE_RATE_HZ
+from refasr.audio.wav import stream_audio
+from refasr.errors import FormatError, RangeError, RefasrError
 from refasr.manifests import COLUMNS, Utterance, read_manifest
 from refasr.metrics import text as scoring_text
 
-__all__ = ("Utterance", "read_manifest", "select", "transcript", "check_files")
+__all__ = ("Utterance", "read_manifest", "select", "transcript", "check_files", "read_samples")
+
+SLACK_SECONDS = 0.05  # manifests round durations; a part may end this much after its file
 
 
 def select(utterances, where):
@@ -68,4 +74,42 @@ def check_files(utterances):
     """
     for utterance in utterances:
         if not utterance.file.is_file():
-            raise FormatError(f"{utterance.origin()}: got {utterance.file}, which does not exist; expected an audio file")
+            raise FormatError(f"{utterance.origin()}: got {utterance.file}, expected an audio file; there is none")
+
+
+def read_samples(utterance, notice=None):
+    """The utterance's samples: of the whole file, or from `start` for `duration`.
+
+    Parameters
+    ----------
+    utterance : Utterance
+    notice : function of one str, or None    Told in one line of any conversion to 16 kHz mono.
+
+    Returns
+    -------
+    float32 [S]    16 kHz mono.
+
+    Raises
+    ------
+    FormatError    Naming the manifest's line and the file: missing, not sound, or shorter than the part asked for.
+
+    Notes
+    -----
+    A part costs decoding the file up to its end, and the memory of the part.
+    """
+    check_files([utterance])
+    first = round(utterance.start * SAMPLE_RATE_HZ)
+    last = None if utterance.duration is None else round((utterance.start + utterance.duration) * SAMPLE_RATE_HZ)
+    pieces, position = [], 0
+    try:
+        for chunk in stream_audio(utterance.file, notice=notice):
+            pieces.append(chunk[max(0, first - position):None if last is None else max(0, last - position)])
+            position += chunk.size
+            if last is not None and position >= last:
+                break
+    except (RefasrError, OSError) as error:
+        raise FormatError(f"{utterance.origin()}: {error}") from error
+    if position + SLACK_SECONDS * SAMPLE_RATE_HZ < (first if last is None else last):
+        raise FormatError(f"{utterance.origin()}: {utterance.file}: got {position / SAMPLE_RATE_HZ:.3f} s of sound, expected "
+                          f"{(last or first) / SAMPLE_RATE_HZ:.3f} s; correct start and duration")
+    return np.concatenate([np.zeros(0, np.float32), *pieces])
