@@ -103,7 +103,7 @@ def log(x):
 
 
 def tanh(x):
-    """Hyperbolic tangent as a quotient of polynomials in x^2, 4 ulp.
+    """Hyperbolic tangent as a quotient of polynomials in x^2, 6 ulp, and 1e-37 absolute where products underflow.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def tanh(x):
 
 
 def sigmoid(x):
-    """Logistic function, by tanh(x / 2) / 2 + 1/2; absolute error 1e-7.
+    """Logistic function, by tanh(x / 2) / 2 + 1/2; absolute error 2e-7.
 
     Parameters
     ----------

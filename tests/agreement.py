@@ -82,6 +82,7 @@ def require_bits(path, want, got, excused=None):
     """Equal bits, except where excused. Parameters: path, want, got, excused (mask or None)."""
     if bits(want) == bits(got):
         return
+    assert isinstance(want, (np.ndarray, np.generic, float)), f"{path}: reference {want!r}, fast {got!r}"
     want, got = np.atleast_1d(np.asarray(want)), np.atleast_1d(np.asarray(got))
     raw = [np.ascontiguousarray(x).view(np.uint8).reshape(*x.shape, x.itemsize) for x in (want, got)]
     bad = np.any(raw[0] != raw[1], axis=-1)
