@@ -85,7 +85,7 @@ def run(options):
 
 
 def report(options, parts):
-    """Print the figures. Parameters: options, parts (a list of (terms, list of Heard))."""
+    """Print the figures. Parameters: options, parts (pairs of terms and Heard)."""
     from refasr import evaluate
     if options.json:
         print(json.dumps([{"where": list(terms)} | evaluate.summarise(part) for terms, part in parts], indent=1, allow_nan=False))

@@ -2,6 +2,9 @@
 
 import sys
 
+from refasr import checks
+from refasr.errors import MissingExtra
+
 
 class Progress:
     """Counts items while they are iterated: with tqdm where it is installed, else as `12/318`; silent off a terminal.
@@ -19,8 +22,8 @@ class Progress:
 
     def _tqdm(self):
         try:
-            import tqdm
-        except ImportError:
+            tqdm = checks.extra("tqdm", "cli")
+        except MissingExtra:
             return None
         return tqdm.tqdm(total=len(self.items), unit=self.unit, file=sys.stderr, dynamic_ncols=True, leave=False)
 
