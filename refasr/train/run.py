@@ -1,5 +1,6 @@
 """Assemble a training run from its configuration, and follow it: log, evaluation, exported model."""
 
+import itertools
 import json
 import os
 import time
@@ -121,13 +122,14 @@ def export(trainer, progress, path, card):
     save_model(path, Model(trainer.config.model, parameters, progress.mean, progress.reciprocal_deviation, card=card))
 
 
-def follow(trainer, report=lambda line: None):
+def follow(trainer, report=lambda line: None, bar=lambda first: itertools.repeat(None)):
     """Train to the end, logging and evaluating; leaves `model.npz` in the work folder.
 
     Parameters
     ----------
     trainer : Trainer
     report : function    Gets each log line as a dict.
+    bar : function       Given the steps already made, an iterator to advance at every step, to show a bar.
 
     Returns
     -------
@@ -137,7 +139,9 @@ def follow(trainer, report=lambda line: None):
     progress = trainer.start()
     log, evaluate = Log(trainer.folder / "log.jsonl", progress.step), Evaluator(trainer)
     recent, started, first, audio_s = [], time.monotonic(), progress.step, 0.0
+    ticks = iter(bar(progress.step))
     for progress, figures in trainer.steps(progress):
+        next(ticks, None)
         recent.append(figures)
         audio_s += figures["frames"] * 0.04
         last = progress.step == config.schedule.steps
