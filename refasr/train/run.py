@@ -8,7 +8,6 @@ import time
 import numpy as np
 
 from refasr import corpus
-from refasr.audio.wav import read_audio
 from refasr.features import fbank
 from refasr.metrics import wer
 from refasr.search import greedy
@@ -17,7 +16,8 @@ from refasr.train.examples import pieces_of, training_files
 from refasr.train.loop import Trainer, views
 from refasr.train.objective import TransducerObjective
 from refasr.train.store import open_store
-from refasr.transducer.model import Model, assemble_parameters, save_model
+from refasr.transducer.model import Model, assemble_parameters
+from refasr.transducer.model_file import save_model
 from refasr.transducer.units import decode_labels
 from refasr.twins import select
 
@@ -27,7 +27,7 @@ def sounds(config, settings):
     if settings is None:
         return []
     chosen = corpus.select(corpus.read_manifest(config.path(settings.manifest)), list(settings.where))
-    return [read_audio(utterance.file) for utterance in chosen]
+    return [corpus.read_samples(utterance) for utterance in chosen]
 
 
 def prepare(config, backend_name="fast", threads=2, progress=iter):
@@ -45,8 +45,7 @@ def prepare(config, backend_name="fast", threads=2, progress=iter):
     Trainer
     """
     shares = training_files(config)
-    files = [utterance.file for share in shares for utterance in share]
-    store = open_store(files, config.path(config.work), progress)
+    store = open_store([utterance for share in shares for utterance in share], config.path(config.work), progress)
     backend = select(backend_name)
     maker = BatchMaker(config, store, sounds(config, config.noise), sounds(config, config.rooms), backend)
     objective = TransducerObjective(config.objective, backend)
@@ -68,7 +67,7 @@ class Evaluator:
         for settings in trainer.config.evaluate:
             chosen = corpus.select(corpus.read_manifest(trainer.config.path(settings.manifest)), list(settings.where))
             chosen = chosen[:: max(1, len(chosen) // settings.limit)][: settings.limit]
-            self.sets[settings.name] = [(log_mel(read_audio(item.file), plan), corpus.transcript(item)) for item in chosen]
+            self.sets[settings.name] = [(log_mel(corpus.read_samples(item), plan), corpus.transcript(item)) for item in chosen]
 
     def __call__(self, progress):
         """Evaluate. Parameters: progress. Returns a dict from set name to word error rate."""
