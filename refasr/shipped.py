@@ -8,6 +8,7 @@ import pathlib
 from refasr.errors import FormatError
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
+MODELS = {"default": ("small.refasr", "float.npz"), "float": ("float.npz",)}  # by name, the best first
 HOMES = (PACKAGE / "data", PACKAGE.parent / "data")  # inside a wheel; in a checkout or an editable install
 
 
@@ -32,3 +33,27 @@ def data_path(*parts):
             return path
     wanted = "/".join(parts) or "data"
     raise FormatError(f"{wanted}: got no such file, expected one that is shipped; check the name, or reinstall")
+
+
+def model_path(name_or_path):
+    """Path of a model: a shipped one by its name, else the path itself.
+
+    Parameters
+    ----------
+    name_or_path : str or Path    A key of MODELS, or a file.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FormatError                   If refasr was installed without the named model.
+    """
+    if str(name_or_path) not in MODELS:
+        return pathlib.Path(name_or_path)
+    paths = [home / "models" / file for file in MODELS[str(name_or_path)] for home in HOMES]
+    for path in paths:
+        if path.is_file():
+            return path
+    return data_path("models", MODELS[str(name_or_path)][-1])  # says what is missing

@@ -1,5 +1,6 @@
 """Greedy search: at every frame, take the best unit until it is blank."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -11,16 +12,17 @@ MAX_SYMBOLS_PER_FRAME = 16  # characters come in bursts of up to nine; the cap o
 
 
 class GreedyState(NamedTuple):
-    """The text side of one stream: the projected text encoding, and the predictor's state."""
+    """The text side of one stream: the projected text encoding, the predictor's state, and the path's score so far."""
 
     text: np.ndarray  # float32 (J,)
     predictor: LstmState
+    score: float      # logarithm of the path's probability: units, and the blank that ends each frame (none at the cap)
 
 
 def start(network):
     """State before the first frame. Parameters: network. Returns a GreedyState."""
     g, state = network.predictor.start()
-    return GreedyState(network.joiner.project_text(g), state)
+    return GreedyState(network.joiner.project_text(g), state, 0.0)
 
 
 def step(network, h, state):
@@ -40,10 +42,16 @@ def step(network, h, state):
     for _ in range(MAX_SYMBOLS_PER_FRAME):
         logits = network.joiner.join_projected(audio, state.text)
         label = int(np.argmax(logits))
+        logp = log_probability(logits, label)
+        state = state._replace(score=state.score + logp)
         if label == BLANK:
             break
-        shifted = logits - logits[label]
-        emitted.append((label, -float(np.log(np.exp(shifted).sum()))))
+        emitted.append((label, logp))
         g, predictor = network.predictor.predict(label, state.predictor)
-        state = GreedyState(network.joiner.project_text(g), predictor)
+        state = GreedyState(network.joiner.project_text(g), predictor, state.score)
     return emitted, state
+
+
+def log_probability(logits, label):
+    """Log-softmax of one unit, summed in float64. Parameters: logits (float32 [V]), label. Returns float, <= 0."""
+    return -math.log(np.exp((logits - logits[label]).astype(np.float64)).sum())

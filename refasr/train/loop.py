@@ -20,7 +20,8 @@ from refasr.nn import optimiser
 from refasr.train import checkpoints
 from refasr.train.checkpoints import Progress
 from refasr.train.examples import epoch_batches, epoch_examples
-from refasr.transducer.model import assemble_parameters, initialise, load_model, parameter_shapes
+from refasr.transducer.model import assemble_parameters, initialise, parameter_shapes
+from refasr.transducer.model_file import load_model
 
 MALLOC_TRIM_THRESHOLD, MALLOC_TOP_PAD, MALLOC_MMAP_MAX, MALLOC_ARENA_MAX = -1, -2, -4, -8  # of glibc's malloc.h
 NORMALISATION_EXAMPLES = 400

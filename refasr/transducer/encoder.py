@@ -67,10 +67,27 @@ class Encoder:
         (h, state, cost_macs)            float32 [D], the new state, multiply-accumulates spent.
         """
         h, after = features, []
-        for layer, before in zip(self.layers, state):
-            after.append(self._step(h, before, layer.lstm))
-            h = self._norm(after[-1].h[None], layer.gain, layer.bias)[0][0]
+        for index, before in enumerate(state):
+            h, now = self.encode_layer(index, h, before)
+            after.append(now)
         return h, tuple(after), self.macs
+
+    def encode_layer(self, index, x, state):
+        """One layer of one frame.
+
+        Parameters
+        ----------
+        index : int          Which layer, from 0.
+        x : float32 [K]      The frame, or the output of the layer before.
+        state : LstmState    Not modified.
+
+        Returns
+        -------
+        (float32 [N], LstmState)
+        """
+        layer = self.layers[index]
+        after = self._step(x, state, layer.lstm)
+        return self._norm(after.h[None], layer.gain, layer.bias)[0][0], after
 
     def forward(self, x, masks=None):
         """Encode a padded batch for training.

@@ -1,26 +1,14 @@
-"""The network as one thing: its architecture, named parameters, and the file that holds them.
-
-A model file is a NumPy archive (`.npz`, a zip with a CRC-32 for each member): one array for each parameter, stored as
-float16 and widened on load, the normalisation vectors as float32, and `card`, a JSON text in bytes. `docs/model-file.md`
-is the specification.
-"""
+"""The network as one thing: its architecture and named parameters. `model_file.py` reads and writes them."""
 
 import dataclasses
-import json
-import os
-import pathlib
-import tempfile
-import zipfile
 
 import numpy as np
 
-from refasr.errors import FormatError
 from refasr.transducer.encoder import Encoder
 from refasr.transducer.joiner import Joiner
 from refasr.transducer.predictor import Predictor
 from refasr.transducer.units import CHARACTERS
 
-FORMAT_VERSION = 1
 FRAME_SECONDS = 0.04  # four hops of 10 ms
 
 
@@ -151,82 +139,3 @@ def assemble(model, backend):
 def assemble_parameters(parameters, n_layers, backend):
     """Build the network over bare parameters. Parameters: parameters, n_layers, backend. Returns a Network."""
     return Network(Encoder(parameters, n_layers, backend), Predictor(parameters, backend), Joiner(parameters, backend))
-
-
-def save_model(path, model):
-    """Write a model file; the old one stays until the new one is complete.
-
-    Parameters
-    ----------
-    path : str or Path
-    model : Model
-    """
-    path = pathlib.Path(path)
-    header = {"format": FORMAT_VERSION, "architecture": dataclasses.asdict(model.architecture), "units": model.units, "card": model.card}
-    arrays = {name: value.astype(np.float16) for name, value in model.parameters.items()}
-    arrays |= {"mean": model.mean, "reciprocal_deviation": model.reciprocal_deviation}
-    arrays["card"] = np.frombuffer(json.dumps(header, ensure_ascii=False).encode(), np.uint8)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as file:
-        np.savez_compressed(file, **arrays)
-    os.replace(file.name, path)
-
-
-def load_model(path):
-    """Read and check a model file.
-
-    Parameters
-    ----------
-    path : str or Path
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    FormatError    If the file is missing, damaged, of another version, or its arrays do not fit its architecture.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-        header = json.loads(arrays.pop("card").tobytes())
-        if header["format"] != FORMAT_VERSION:
-            raise FormatError(f"{path}: got model format {header['format']}, expected {FORMAT_VERSION}; update refasr")
-        sizes = header["architecture"] | {"encoder_widths": tuple(header["architecture"]["encoder_widths"])}
-        architecture = Architecture(**sizes)
-        mean, deviation = arrays.pop("mean"), arrays.pop("reciprocal_deviation")
-        parameters = widen(path, arrays, parameter_shapes(architecture))
-        return Model(architecture, parameters, mean, deviation, tuple(header["units"]), header["card"])
-    except FileNotFoundError:
-        raise FormatError(f"{path}: no such model file; give a path, or a name that `refasr info` lists") from None
-    except FormatError:
-        raise
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, MemoryError) as error:
-        raise FormatError(f"{path}: not a refasr model ({type(error).__name__}: {str(error)[:80]}); fetch it again") from error
-
-
-def widen(path, arrays, shapes):
-    """Check names, shapes and values against the architecture, and widen to float32.
-
-    Parameters
-    ----------
-    path : str or Path                      For the error.
-    arrays : dict of str to float16 array    As stored.
-    shapes : dict of str to tuple           As expected.
-
-    Returns
-    -------
-    dict of str to float32 array            In the order of `shapes`.
-
-    Raises
-    ------
-    FormatError
-    """
-    if set(arrays) != set(shapes):
-        odd = sorted(set(arrays) ^ set(shapes))[:3]
-        raise FormatError(f"{path}: got other parameters than the architecture has ({', '.join(odd)}); fetch the model again")
-    for name, shape in shapes.items():
-        if arrays[name].shape != tuple(shape) or arrays[name].dtype != np.float16 or not np.isfinite(arrays[name]).all():
-            raise FormatError(f"{path}: parameter {name}: got {arrays[name].dtype} {list(arrays[name].shape)}, "
-                              f"expected finite float16 {list(shape)}; fetch the model again")
-    return {name: arrays[name].astype(np.float32) for name in shapes}

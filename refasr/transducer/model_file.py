@@ -1,0 +1,212 @@
+"""The model file: a NumPy archive that trusts nothing it is told. `docs/model-file.md` is the specification.
+
+The file is a zip with a CRC-32 a member: one array for each parameter, stored as float16 and widened on load, the
+normalisation vectors as float32, and `card`, a JSON text in bytes. The card is read first; it says which arrays there
+must be and how long they are, so nothing is allocated on the word of a hostile array header.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import struct
+import tokenize
+import zipfile
+import zlib
+
+import numpy as np
+
+from refasr.errors import FormatError
+from refasr.features.profiles import PROFILES
+from refasr.transducer.model import Architecture, Model, parameter_shapes
+from refasr.transducer.units import RESERVED
+from refasr.whole_file import whole_file
+
+FORMAT_VERSION = 1
+LARGEST_FILE_BYTES, LARGEST_CARD_BYTES = 128 << 20, 1 << 20
+LARGEST_PARAMETERS = 100_000_000
+MOST_LAYERS, LARGEST_WIDTH = 64, 1 << 16
+MOST_FLUSH_FRAMES = 250
+ARRAY_HEADER_BYTES = 10_240  # NumPy refuses to read more
+NORMALISATION_LIMIT = 1e6
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others may unpack more than they are asked for
+ACCIDENTS = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError, RuntimeError,
+             SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError)  # what damaged bytes can provoke
+
+
+def save_model(path, model):
+    """Write a model file; the old one stays until the new one is complete.
+
+    Parameters
+    ----------
+    path : str or Path
+    model : Model         Parameters beyond the range of float16 (65504) cannot be stored.
+
+    Raises
+    ------
+    FormatError           For such a parameter.
+    """
+    header = {"format": FORMAT_VERSION, "architecture": dataclasses.asdict(model.architecture), "units": model.units, "card": model.card}
+    arrays = {name: np.ascontiguousarray(narrow(name, value)) for name, value in model.parameters.items()}
+    arrays |= {"mean": model.mean, "reciprocal_deviation": model.reciprocal_deviation}
+    arrays["card"] = np.frombuffer(json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
+    with whole_file(path) as file:
+        np.savez_compressed(file, **arrays)
+
+
+def narrow(name, value):
+    """Round to float16. Parameters: name (for the error), value. Returns a float16 array."""
+    with np.errstate(over="ignore"):
+        stored = value.astype(np.float16)
+    if not np.isfinite(stored).all():
+        raise FormatError(f"{name}: got values up to {np.abs(value).max()}, expected the range of float16; the training has diverged")
+    return stored
+
+
+def load_model(path):
+    """Read and check a model file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    FormatError    If the file is missing, damaged, of another version, or its arrays do not fit its architecture.
+
+    Notes
+    -----
+    Memory: the parameters as float16 and float32, whatever the file claims.
+    """
+    try:
+        if os.path.getsize(path) > LARGEST_FILE_BYTES:
+            raise FormatError(f"{path}: got {os.path.getsize(path)} bytes, expected at most {LARGEST_FILE_BYTES}; it is not a model")
+        with zipfile.ZipFile(path) as archive:
+            return read_archive(path, archive)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: got no such model file, expected one; give a path, or a name that `refasr info` lists") from None
+    except FormatError:
+        raise
+    except ACCIDENTS as error:
+        reason = " ".join(str(error).split())[:80]
+        raise FormatError(f"{path}: got a damaged file ({type(error).__name__}: {reason}), expected a refasr model; fetch it again") from error
+
+
+def read_archive(path, archive):
+    """Read the members of an open archive. Parameters: path (for errors), archive (ZipFile). Returns a Model."""
+    header = read_header(path, archive)
+    architecture = read_architecture(path, header["architecture"])
+    units = read_units(path, header["units"], architecture)
+    shapes = parameter_shapes(architecture)
+    if sum(map(math.prod, shapes.values())) > LARGEST_PARAMETERS:
+        raise FormatError(f"{path}: got an architecture with over {LARGEST_PARAMETERS} parameters; fetch the model again")
+    expected = sorted(f"{name}.npy" for name in (*shapes, "mean", "reciprocal_deviation", "card"))
+    if sorted(archive.namelist()) != expected:
+        odd = sorted(set(archive.namelist()) ^ set(expected))[:3]
+        raise FormatError(f"{path}: got other arrays than the architecture has ({', '.join(odd) or 'one twice'}); fetch the model again")
+    parameters = {name: read_array(path, archive, name, np.float16, shape).astype(np.float32) for name, shape in shapes.items()}
+    bins = (architecture.n_inputs // architecture.stack,)
+    mean, deviation = (read_array(path, archive, name, np.float32, bins) for name in ("mean", "reciprocal_deviation"))
+    if max(np.abs(mean).max(), deviation.max()) > NORMALISATION_LIMIT or deviation.min() <= 0:
+        raise FormatError(f"{path}: got absurd normalisation vectors, expected |mean| and deviation up to 1e6; fetch the model again")
+    return Model(architecture, parameters, mean, deviation, units, read_card(path, header["card"]))
+
+
+def read_header(path, archive):
+    """The JSON text in the member `card`. Parameters: path, archive. Returns a dict with all four keys."""
+    size = archive.getinfo("card.npy").file_size
+    if size > LARGEST_CARD_BYTES:
+        raise FormatError(f"{path}: got a card of {size} bytes, expected at most {LARGEST_CARD_BYTES}; fetch the model again")
+    text = bytes(read_array(path, archive, "card", np.uint8, (None,))).decode("utf-8")
+    header = json.loads(text)
+    version = header["format"]
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise FormatError(f"{path}: got model format {version!r:.20}, expected {FORMAT_VERSION}; update refasr or fetch the model again")
+    return header
+
+
+def read_architecture(path, fields):
+    """Check the sizes. Parameters: path, fields (from JSON). Returns an Architecture."""
+    def refuse(name, expected):
+        raise FormatError(f"{path}: architecture {name}: got {fields.get(name)!r:.40}, expected {expected}; fetch the model again")
+
+    names = [field.name for field in dataclasses.fields(Architecture)]
+    if set(fields) != set(names):
+        raise FormatError(f"{path}: got architecture fields {sorted(fields)!r:.200}, expected {', '.join(names)}; update refasr")
+    widths = fields["encoder_widths"]
+    if not isinstance(widths, list) or not 1 <= len(widths) <= MOST_LAYERS or not all(map(is_width, widths)):
+        refuse("encoder_widths", f"1 to {MOST_LAYERS} widths")
+    for name in set(names) - {"encoder_widths", "profile"}:
+        if not is_width(fields[name]):
+            refuse(name, f"1..{LARGEST_WIDTH}")
+    if not isinstance(fields["profile"], str) or fields["profile"] not in PROFILES:
+        refuse("profile", f"one of {', '.join(PROFILES)}")
+    if fields["n_inputs"] != PROFILES[fields["profile"]].n_bins * fields["stack"]:
+        refuse("n_inputs", "bins of the profile times stack")
+    return Architecture(**fields | {"encoder_widths": tuple(widths)})
+
+
+def is_width(value):
+    """Whether a value from JSON is a size. Parameters: value. Returns bool."""
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_WIDTH
+
+
+def read_units(path, units, architecture):
+    """Check the inventory. Parameters: path, units (from JSON), architecture. Returns a tuple of str."""
+    strings = isinstance(units, list) and all(isinstance(unit, str) and unit for unit in units)
+    if not strings or len(set(units)) != architecture.n_vocabulary or len(units) != len(set(units)) or units[0] != RESERVED[0]:
+        raise FormatError(f"{path}: got units {units!r:.80}, expected {architecture.n_vocabulary} different texts, {RESERVED[0]} first; "
+                          "fetch the model again")
+    return tuple(units)
+
+
+def read_card(path, card):
+    """Check what the recogniser uses of the card. Parameters: path, card (from JSON). Returns a dict."""
+    flush = card.get("flush_frames", 0) if isinstance(card, dict) else None
+    if not isinstance(flush, int) or not 0 <= flush <= MOST_FLUSH_FRAMES:
+        raise FormatError(f"{path}: got a card with flush_frames {flush!r:.20}, expected 0..{MOST_FLUSH_FRAMES}; fetch the model again")
+    return card
+
+
+def read_array(path, archive, name, dtype, shape):
+    """Read one member, which must be exactly what is expected.
+
+    Parameters
+    ----------
+    path : str or Path     For the error.
+    archive : ZipFile
+    name : str             Without ".npy".
+    dtype : NumPy type
+    shape : tuple          `(None,)` accepts a vector of any length; its member's size must have been checked.
+
+    Returns
+    -------
+    array                  Read only; finite.
+
+    Raises
+    ------
+    FormatError
+    """
+    info = archive.getinfo(f"{name}.npy")
+    if info.compress_type not in METHODS:
+        raise FormatError(f"{path}: {name}: got compression method {info.compress_type}, expected stored or deflated; fetch the model again")
+    with archive.open(info) as member:
+        if np.lib.format.read_magic(member) != (1, 0):
+            raise FormatError(f"{path}: {name}: got an array header of another version, expected 1.0; fetch the model again")
+        found, by_columns, found_dtype = np.lib.format.read_array_header_1_0(member, ARRAY_HEADER_BYTES)
+        good_shape = found == shape or (shape == (None,) and len(found) == 1 and 0 <= found[0] <= LARGEST_CARD_BYTES)
+        if found_dtype != dtype or by_columns or not good_shape:
+            raise FormatError(f"{path}: {name}: got {found_dtype} {list(found)!r:.60}, expected {np.dtype(dtype)} {list(shape)} by rows; "
+                              "fetch the model again")
+        n_bytes = math.prod(found) * np.dtype(dtype).itemsize
+        content = member.read(n_bytes + 1)  # one more, so that the end is reached and the CRC-32 compared
+    if len(content) != n_bytes:
+        raise FormatError(f"{path}: {name}: got {len(content)} bytes of values, expected {n_bytes}; fetch the model again")
+    values = np.frombuffer(content, dtype).reshape(found)
+    if not np.isfinite(values).all():
+        raise FormatError(f"{path}: {name}: got values that are not finite; fetch the model again")
+    return values
