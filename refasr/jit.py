@@ -11,6 +11,10 @@ import pathlib
 import shutil
 
 import numba
+from llvmlite import ir  # this and the next three lines: what `simd.py` is written in
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, register_model
 
 CODE_SETTINGS = ("NUMBA_BOUNDSCHECK", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT")
 FOLDERS_KEPT = 6
@@ -64,3 +68,17 @@ kernel = numba.njit(**FLAGS)
 scalar = numba.njit(forceinline=True, **FLAGS)  # building block of other kernels, always inlined
 parallel_kernel = numba.njit(parallel=True, **FLAGS)
 prange = numba.prange
+
+
+def instruction(plain):
+    """Make an intrinsic: compiled code gets the decorated function's, and uncompiled code the same in NumPy.
+
+    Parameters
+    ----------
+    plain : function    What stands in for it with NUMBA_DISABLE_JIT=1.
+
+    Returns
+    -------
+    decorator           For the function that Numba's `intrinsic` takes.
+    """
+    return lambda code: plain if numba.config.DISABLE_JIT else intrinsic(prefer_literal=True)(code)

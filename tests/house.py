@@ -41,8 +41,8 @@ def fast_files():
 
 
 def plain_files():
-    """The modules that are to be read: neither twins nor the importer of Numba. Returns a list of Path."""
-    return [path for path in package_files() if not path.stem.endswith("_fast") and path.name != "jit.py"]
+    """The modules that are to be read: neither twins nor what they are built on. Returns a list of Path."""
+    return [path for path in package_files() if not path.stem.endswith("_fast") and path.name not in ("jit.py", "simd.py")]
 
 
 @functools.cache

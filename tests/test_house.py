@@ -18,7 +18,7 @@ PROTOCOL = {"add_arguments", "run"}  # every sub-command has them; refasr/cli/__
 
 # Imports run from a higher to a lower or equal number; a room that is not named is a stage.
 STAGE = 2
-LAYERS = {"errors": 0, "checks": 0, "twins": 0, "jit": 0, "shipped": 0, "config": 0, "numerics": 1, "numerics_fast": 1, "nn": 1,
+LAYERS = {"errors": 0, "checks": 0, "twins": 0, "jit": 0, "simd": 0, "shipped": 0, "config": 0, "numerics": 1, "numerics_fast": 1, "nn": 1,
           "session": 3, "train": 3, "kit": 3, "plot": 3, "cli": 4, "__main__": 4}
 LAYER_NAMES = ("ground", "arithmetic", "stages", "assemblies", "command line")
 

@@ -1,7 +1,7 @@
 """Numba twins of `refasr.nn.lstm`.
 
 One step is a matrix-vector product bound by reading the weights: eight rows are added at a time, so that the sum is
-loaded and stored once for eight products. The sequence leaves the input product to BLAS and fuses the gates.
+loaded and stored once for eight products. The sequences pack their weights once for all frames.
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from refasr.jit import kernel
 from refasr.nn import lstm as reference
 from refasr.nn.lstm import LstmCache, LstmState, LstmWeights
+from refasr.nn.product_fast import _multiply, _pack
 from refasr.numerics_fast import sigmoid32, tanh32
 from refasr.twins import BOUND, twin_of
 
@@ -62,32 +63,34 @@ def _step(x, h_before, c_before, wx, wh, bias, a, h, c, cell_tanh):
 
 
 @kernel
-def _sequence(a, wh, gates, cells, cell_tanh, h):
-    """`a` holds x Wx + b for every frame and is used up."""
-    n_frames, batch, _ = a.shape
-    recurrent = np.empty((batch, a.shape[2]), np.float32)
-    start = np.zeros(h.shape[2], np.float32)
+def _sequence(x, wx, wh, bias, gates, cells, cell_tanh, h):
+    """`gates` takes the products of the inputs first, of all frames at once."""
+    n_frames, batch, width = h.shape
+    _multiply(x.reshape(n_frames * batch, x.shape[2]), _pack(wx), gates.reshape(n_frames * batch, 4 * width))
+    recurrent = np.zeros((batch, 4 * width), np.float32)
+    start = np.zeros(width, np.float32)
+    panels = _pack(wh)
     for t in range(n_frames):
         if t > 0:
-            np.dot(h[t - 1], wh, recurrent)
+            _multiply(h[t - 1], panels, recurrent)
         for b in range(batch):
-            row, add = a[t, b], recurrent[b]
-            if t > 0:
-                for j in range(row.size):
-                    row[j] += add[j]
+            row, add = gates[t, b], recurrent[b]
+            for j in range(row.size):
+                row[j] += add[j] + bias[j]
             c_before = cells[t - 1, b] if t > 0 else start
-            _gates(row, c_before, gates[t, b], cells[t, b], cell_tanh[t, b], h[t, b])
+            _gates(row, c_before, row, cells[t, b], cell_tanh[t, b], h[t, b])
 
 
 @kernel
 def _sequence_backward(dh, wh_transposed, gates, cells, cell_tanh, da):
     n_frames, batch, n = dh.shape
+    panels = _pack(wh_transposed)
     dh_next = np.zeros((batch, n), np.float32)
     dc = np.zeros((batch, n), np.float32)
     start = np.zeros(n, np.float32)
     for t in range(n_frames - 1, -1, -1):
         if t < n_frames - 1:
-            np.dot(da[t + 1], wh_transposed, dh_next)
+            _multiply(da[t + 1], panels, dh_next)
         for b in range(batch):
             gate, squashed, out, dc_row, carried, given = gates[t, b], cell_tanh[t, b], da[t, b], dc[b], dh_next[b], dh[t, b]
             c_before = cells[t - 1, b] if t > 0 else start
@@ -100,6 +103,27 @@ def _sequence_backward(dh, wh_transposed, gates, cells, cell_tanh, da):
                 out[2 * n + j] = dc_t * i * (ONE - g * g)
                 out[3 * n + j] = dh_t * s * o * (ONE - o)
                 dc_row[j] = dc_t * f
+
+
+@kernel
+def _transpose(x, out):
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            out[j, i] = x[i, j]
+
+
+@kernel
+def _weight_gradients(da, x, h, wx_transposed, dx, dw):
+    """`dw` gets the gradients of Wx, Wh and the bias below one another: the layer's input is (x[t], h[t - 1], 1)."""
+    n_frames, batch, n_inputs = x.shape
+    n_rows, width = n_frames * batch, h.shape[2]
+    rows = da.reshape(n_rows, 4 * width)
+    _multiply(rows, _pack(wx_transposed), dx.reshape(n_rows, n_inputs))
+    inputs = np.zeros((n_inputs + width + 1, n_rows), np.float32)
+    _transpose(x.reshape(n_rows, n_inputs), inputs[:n_inputs])
+    _transpose(h.reshape(n_rows, width)[: n_rows - batch], inputs[n_inputs:-1, batch:])
+    inputs[-1] = ONE
+    _multiply(inputs, _pack(rows), dw)
 
 
 def _gate_errors(a_error, gates, c_before, c_error, cell_tanh):
@@ -168,13 +192,12 @@ def lstm_step(x, state, weights):
 @twin_of(reference.lstm_sequence, agree=BOUND(_sequence_bound, "BLAS adds in another order, and the recurrence carries the error on"))
 def lstm_sequence(x, weights):
     reference.check_sequence(x, weights)
-    n_frames, batch, n_inputs = x.shape
+    n_frames, batch, _ = x.shape
     width = weights.recurrent.shape[0]
-    a = (x.reshape(-1, n_inputs) @ weights.input).reshape(n_frames, batch, 4 * width)
-    a += weights.bias
+    gates = np.empty((n_frames, batch, 4 * width), np.float32)
     h, cells, cell_tanh = (np.empty((n_frames, batch, width), np.float32) for _ in range(3))
-    _sequence(a, weights.recurrent, a, cells, cell_tanh, h)
-    return h, LstmCache(a, cells, cell_tanh)
+    _sequence(x, *weights, gates, cells, cell_tanh, h)
+    return h, LstmCache(gates, cells, cell_tanh)
 
 
 @twin_of(reference.lstm_sequence_backward, agree=BOUND(_backward_bound, "linear in dh; sums run in another order"))
@@ -182,4 +205,6 @@ def lstm_sequence_backward(dh, x, outputs, cache, weights):
     reference.check_backward(dh, x, outputs, cache, weights)
     da = np.empty(cache.gates.shape, np.float32)
     _sequence_backward(dh, np.ascontiguousarray(weights.recurrent.T), cache.gates, cache.cells, cache.cell_tanh, da)
-    return reference.weight_gradients(da, x, outputs, weights)
+    dx, dw = np.empty_like(x), np.empty((x.shape[2] + outputs.shape[2] + 1, da.shape[2]), np.float32)
+    _weight_gradients(da, x, outputs, np.ascontiguousarray(weights.input.T), dx, dw)
+    return dx, LstmWeights(dw[: x.shape[2]], dw[x.shape[2] : -1], dw[-1])
