@@ -20,7 +20,6 @@ from refasr.audio.speed import change_speed
 from refasr.errors import RangeError, ShapeError
 
 F32 = np.float32
-CUTOFF_STEPS = 64  # the interpolator's cut-off is rounded down to 1/64 of Nyquist, so that few tables exist
 EQUALISER_KNOTS = 5
 TELEPHONE_LOW_HZ, TELEPHONE_HIGH_HZ = 300.0, 3400.0
 
@@ -29,7 +28,8 @@ TELEPHONE_LOW_HZ, TELEPHONE_HIGH_HZ = 300.0, 3400.0
 class AugmentSettings:
     """How often, and how strongly; pairs are the ends of uniform ranges.
 
-    The defaults are strong: they suit a small corpus that must generalise to people and rooms never heard.
+    The defaults are strong: they suit a small corpus that must generalise to people and rooms never heard. A chance
+    outside 0..1 or a range that is not (low, high) is a RangeError.
     """
 
     speed_chance: float = 0.8
@@ -53,6 +53,13 @@ class AugmentSettings:
     floor_slope: tuple[float, float] = (0.0, 1.5)             # power falls as 1/f^slope: 0 white, 1 pink
     mu_law_chance: float = 0.05
     vocal_tract_warp: tuple[float, float] = (0.88, 1.12)      # for the mel bank; not applied here
+
+    def __post_init__(self):
+        for name, value in vars(self).items():
+            if name.endswith("_chance"):
+                checks.between(name, value, 0, 1)
+            elif name != "equaliser_db" and (len(value) != 2 or not value[0] <= value[1]):
+                raise RangeError(f"{name}: got {value}, expected two numbers, the lower first")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,9 +212,9 @@ def join(pieces, gap_samples):
         raise ShapeError(f"gap_samples: got {gaps.size} gaps, expected {len(pieces) - 1}; one between each two pieces")
     if gaps.size and gaps.min() < 0:
         raise RangeError(f"gap_samples: got {gaps.min()}, expected lengths >= 0")
-    parts = [pieces[0]]
-    for i, gap in enumerate(gaps):
-        parts += [np.zeros(gap, F32), pieces[i + 1]]
     for i, piece in enumerate(pieces):
         checks.array(f"pieces[{i}]", piece, F32, (None,))
+    parts = [pieces[0]]
+    for gap, piece in zip(gaps, pieces[1:]):
+        parts += [np.zeros(gap, F32), piece]
     return np.concatenate(parts)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from refasr import checks
+from refasr.audio import SAMPLE_RATE_HZ
 
 F32 = np.float32
-SAMPLE_RATE_HZ = 16000
 FILTER_BINS = 128  # the grid of an equaliser curve, 62.5 Hz a bin
 MU = 255.0
 
@@ -35,7 +35,7 @@ def equaliser(gains_db, band_hz):
 
 
 def clip(samples, fraction):
-    """Overdrive: cut everything beyond a fraction of the peak. Parameters: samples, fraction. Returns float32 [S]."""
+    """Overdrive: cut everything beyond a fraction (0..1) of the peak. Parameters: samples, fraction. Returns float32 [S]."""
     checks.array("samples", samples, F32, (None,))
     checks.between("fraction", fraction, 0, 1)
     limit = F32(fraction) * np.abs(samples).max(initial=F32(0))
@@ -55,9 +55,14 @@ def mu_law(samples):
     -------
     float32 [S], -1..1
 
+    Raises
+    ------
+    DTypeError, ShapeError
+
     Notes
     -----
     Source: the continuous curve of ITU-T G.711; the standard itself uses straight segments.
     """
+    checks.array("samples", samples, F32, (None,))
     code = np.rint(np.log1p(F32(MU) * np.abs(samples)) * F32(127 / np.log1p(MU)))
     return np.copysign(np.expm1(code * F32(np.log1p(MU) / 127)) / F32(MU), samples)

@@ -1,8 +1,8 @@
 """What a sound file declares about its own length, read from its bytes: libsndfile forgives truncation, we do not.
 
-WAV: the size of the `data` chunk must lie within the file. Ogg: the last page must be complete and marked as the last.
-FLAC needs no such look: its decoder notices. A WAV written to a pipe declares no length (a size near 2^31 or 2^32);
-it is read to its end.
+WAV: the size of the `data` chunk must lie within the file; one written to a pipe declares none (a size near 2^31 or
+2^32) and is read to its end. Ogg: the last page must be complete and marked as the last. FLAC: the decoder notices
+truncation, but a stream that declares no length cannot be told from a truncated one, and is refused.
 """
 
 import os
@@ -27,7 +27,7 @@ def check_container(file, name):
 
     Returns
     -------
-    int or None                     Frames that a WAV header declares, where they can be told.
+    int or None                     Frames that the header declares, where it is easily told.
 
     Raises
     ------
@@ -37,11 +37,16 @@ def check_container(file, name):
     file.seek(0)
     if n_bytes == 0:
         raise FormatError(f"{name}: got an empty file, expected WAV, FLAC or Ogg; record it again")
-    kind = MAGIC.get(file.read(4))
-    if kind is None:
+    head = file.read(12)
+    kind = MAGIC.get(head[:4])
+    if kind is None or kind == "WAV" and len(head) == 12 and head[8:] != b"WAVE":
         raise FormatError(f"{name}: got a file that is not WAV, FLAC or Ogg; convert it: ffmpeg -i INPUT OUTPUT.wav")
-    frames = declared_wav_frames(file, name, n_bytes) if kind == "WAV" else None
-    if kind == "Ogg":
+    frames = None
+    if kind == "WAV":
+        frames = declared_wav_frames(file, name, n_bytes)
+    elif kind == "FLAC":
+        frames = declared_flac_frames(file, name, n_bytes)
+    else:
         check_last_page(file, name, n_bytes)
     file.seek(0)
     return frames
@@ -50,7 +55,7 @@ def check_container(file, name):
 def declared_wav_frames(file, name, n_bytes):
     """Walk the chunks of a WAV to its data, which must lie within the file. Parameters: file, name, n_bytes. Returns frames."""
     file.seek(0)
-    order = ">" if file.read(12)[:4] == b"RIFX" else "<"
+    order = ">" if file.read(4) == b"RIFX" else "<"
     position, tag, block, long_size = 12, None, 0, None
     while position + 8 <= n_bytes:
         file.seek(position)
@@ -76,6 +81,23 @@ def _require_whole(name, declared, present):
     if present < declared:
         raise FormatError(f"{name}: got {present} bytes of samples, expected the {declared} its header declares; "
                           "it is truncated, copy it again")
+
+
+def declared_flac_frames(file, name, n_bytes):
+    """The count in the stream's first block; 0 must mean an empty stream. Parameters: file, name, n_bytes. Returns frames."""
+    file.seek(8)
+    head = file.read(34)
+    if len(head) < 34:
+        raise FormatError(f"{name}: got {n_bytes} bytes of FLAC, expected a whole header; it is truncated, copy it again")
+    frames = int.from_bytes(head[13:18], "big") % (1 << 36)
+    position, last = 4, 0
+    while not last and position + 4 <= n_bytes:
+        file.seek(position)
+        block = file.read(4)
+        last, position = block[0] >> 7, position + 4 + int.from_bytes(block[1:], "big")
+    if frames == 0 and position < n_bytes:
+        raise FormatError(f"{name}: got a FLAC of undeclared length, expected a count of samples; write it again, not to a pipe")
+    return frames
 
 
 def check_last_page(file, name, n_bytes):

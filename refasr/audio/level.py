@@ -4,9 +4,10 @@ import numpy as np
 import scipy.fft
 
 from refasr import checks
+from refasr.audio import SAMPLE_RATE_HZ
+from refasr.errors import ShapeError
 
 F32 = np.float32
-SAMPLE_RATE_HZ = 16000
 SILENCE = F32(1e-10)  # mean square below which a level is meaningless
 PEAK = F32(0.999)
 NOISE_PERIOD = 16384
@@ -62,6 +63,8 @@ def add_noise(samples, noise, snr_db, offset):
     checks.array("samples", samples, F32, (None,))
     checks.array("noise", noise, F32, (None,))
     checks.between("snr_db", snr_db, -30, 100)
+    if not noise.size:
+        raise ShapeError("noise: got no samples, expected at least one; leave the noise out")
     checks.between("offset", offset, 0, noise.size - 1)
     stretch = noise[offset:offset + samples.size]
     if stretch.size < samples.size:

@@ -7,7 +7,6 @@ from refasr.audio.speed import LANES, PHASES, TAPS
 from refasr.jit import kernel
 from refasr.twins import BITS, twin_of
 
-
 C1, C2, C3, C4, C5, C6, C7 = (np.uint64(lane) for lane in range(1, LANES))  # unsigned: no test for negative indices
 
 

@@ -89,7 +89,7 @@ def write_audio(path, samples, sample_rate_hz):
 
     Raises
     ------
-    DTypeError, ShapeError, RangeError        For samples outside -1..1 or not finite: scale them yourself.
+    DTypeError, ShapeError, RangeError        For samples outside -1..1 or not finite; for none, except in .wav.
     FormatError                               For another suffix, or where the file cannot be written.
     """
     path = pathlib.Path(path)
@@ -100,6 +100,8 @@ def write_audio(path, samples, sample_rate_hz):
     if path.suffix.lower() not in KINDS:
         raise FormatError(f"{path}: got suffix {path.suffix!r}, expected one of {', '.join(KINDS)}")
     kind, subtype = KINDS[path.suffix.lower()]
+    if not samples.size and kind != "WAV":
+        raise RangeError(f"{path}: got no samples, expected at least one; only .wav can hold none")
     codes = np.minimum(np.rint(samples * F32(32768)), F32(32767)).astype(np.int16)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     import soundfile
@@ -130,23 +132,30 @@ def _converted(path, sample_rate_hz, channel, strict, notice):
 def _opened(path, name):
     """The file, or a temporary copy of what a pipe delivers: decoders need to seek. Parameters: path, name."""
     try:
-        piped = sys.stdin.buffer if os.fspath(path) == "-" else None
-        if piped is None and not stat.S_ISFIFO(os.stat(path).st_mode):
-            if not stat.S_ISREG(os.stat(path).st_mode):
-                raise FormatError(f"{name}: got a folder or device, expected a recording; name a file in it")
-            file = open(path, "rb")
+        if os.fspath(path) == "-":
+            file = _spooled(sys.stdin.buffer)
+        elif stat.S_ISFIFO(os.stat(path).st_mode):
+            with open(path, "rb") as pipe:
+                file = _spooled(pipe)
+        elif not stat.S_ISREG(os.stat(path).st_mode):
+            raise FormatError(f"{name}: got a folder or device, expected a recording; name a file")
         else:
-            with contextlib.nullcontext(piped) if piped else open(path, "rb") as pipe:
-                file = tempfile.TemporaryFile()
-                shutil.copyfileobj(pipe, file)
+            file = open(path, "rb")
     except FileNotFoundError as error:
         raise FormatError(f"{name}: got no such file, expected a recording; check the path") from error
-    except (OSError, ValueError) as error:
-        if isinstance(error, RefasrError):
-            raise
+    except RefasrError:
+        raise
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
         raise FormatError(f"{name}: cannot be read ({_reason(error)}); check the path and its permissions") from error
     with file:
         yield file
+
+
+def _spooled(pipe):
+    """A temporary file with all that a pipe delivers. Parameters: pipe. Returns a binary file, unlinked already."""
+    file = tempfile.TemporaryFile()
+    shutil.copyfileobj(pipe, file)
+    return file
 
 
 @contextlib.contextmanager
@@ -245,4 +254,4 @@ def _at_rate(blocks, resampler):
 def _reason(error):
     """The last words of an error, on one line. Parameters: error. Returns str."""
     text = getattr(error, "strerror", None) or getattr(error, "error_string", None) or str(error)
-    return " ".join(text.split()).rstrip(".")
+    return " ".join(text.split()).removeprefix("Error : ").rstrip(".")
