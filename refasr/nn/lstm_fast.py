@@ -37,20 +37,29 @@ def _add_product(x, weight, out):
 
 
 @kernel
-def _gates(a, c_before, gates, c, cell_tanh, h):
-    """All of the layer after the products, for one row."""
+def _sigmoid(x):
+    for j in range(x.size):
+        x[j] = sigmoid32(x[j])
+
+
+@kernel
+def _tanh(x):
+    for j in range(x.size):
+        x[j] = tanh32(x[j])
+
+
+@kernel
+def _gates(gates, c_before, c, cell_tanh, h):
+    """All of the layer after the products, for one row. In place and in slices from 0: only such loops become vectors."""
     n = h.size
-    for j in range(2 * n):
-        gates[j] = sigmoid32(a[j])
-    for j in range(2 * n, 3 * n):
-        gates[j] = tanh32(a[j])
-    for j in range(3 * n, 4 * n):
-        gates[j] = sigmoid32(a[j])
+    i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
+    _sigmoid(gates[: 2 * n])
+    _tanh(g)
+    _sigmoid(o)
     for j in range(n):
-        c[j] = gates[n + j] * c_before[j] + gates[j] * gates[2 * n + j]
-    for j in range(n):
+        c[j] = f[j] * c_before[j] + i[j] * g[j]
         cell_tanh[j] = tanh32(c[j])
-        h[j] = gates[3 * n + j] * cell_tanh[j]
+        h[j] = o[j] * cell_tanh[j]
 
 
 @kernel
@@ -59,7 +68,7 @@ def _step(x, h_before, c_before, wx, wh, bias, a, h, c, cell_tanh):
         a[j] = bias[j]
     _add_product(x, wx, a)
     _add_product(h_before, wh, a)
-    _gates(a, c_before, a, c, cell_tanh, h)
+    _gates(a, c_before, c, cell_tanh, h)
 
 
 @kernel
@@ -78,7 +87,23 @@ def _sequence(x, wx, wh, bias, gates, cells, cell_tanh, h):
             for j in range(row.size):
                 row[j] += add[j] + bias[j]
             c_before = cells[t - 1, b] if t > 0 else start
-            _gates(row, c_before, row, cells[t, b], cell_tanh[t, b], h[t, b])
+            _gates(row, c_before, cells[t, b], cell_tanh[t, b], h[t, b])
+
+
+@kernel
+def _gates_backward(dh, dh_next, gates, c_before, cell_tanh, dc, da):
+    """One row, from the gradient of its output to that of its pre-activations; `dc` goes over to the frame before."""
+    n = dh.size
+    i, f, g, o = gates[:n], gates[n : 2 * n], gates[2 * n : 3 * n], gates[3 * n :]
+    di, df, dg, do = da[:n], da[n : 2 * n], da[2 * n : 3 * n], da[3 * n :]
+    for j in range(n):
+        dh_j = dh[j] + dh_next[j]
+        dc_j = dc[j] + dh_j * o[j] * (ONE - cell_tanh[j] * cell_tanh[j])
+        di[j] = dc_j * g[j] * i[j] * (ONE - i[j])
+        df[j] = dc_j * c_before[j] * f[j] * (ONE - f[j])
+        dg[j] = dc_j * i[j] * (ONE - g[j] * g[j])
+        do[j] = dh_j * cell_tanh[j] * o[j] * (ONE - o[j])
+        dc[j] = dc_j * f[j]
 
 
 @kernel
@@ -92,17 +117,8 @@ def _sequence_backward(dh, wh_transposed, gates, cells, cell_tanh, da):
         if t < n_frames - 1:
             _multiply(da[t + 1], panels, dh_next)
         for b in range(batch):
-            gate, squashed, out, dc_row, carried, given = gates[t, b], cell_tanh[t, b], da[t, b], dc[b], dh_next[b], dh[t, b]
             c_before = cells[t - 1, b] if t > 0 else start
-            for j in range(n):
-                i, f, g, o, s = gate[j], gate[n + j], gate[2 * n + j], gate[3 * n + j], squashed[j]
-                dh_t = given[j] + carried[j]
-                dc_t = dc_row[j] + dh_t * o * (ONE - s * s)
-                out[j] = dc_t * g * i * (ONE - i)
-                out[n + j] = dc_t * c_before[j] * f * (ONE - f)
-                out[2 * n + j] = dc_t * i * (ONE - g * g)
-                out[3 * n + j] = dh_t * s * o * (ONE - o)
-                dc_row[j] = dc_t * f
+            _gates_backward(dh[t, b], dh_next[b], gates[t, b], c_before, cell_tanh[t, b], dc[b], da[t, b])
 
 
 @kernel
