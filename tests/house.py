@@ -15,6 +15,7 @@ ENTRY = re.compile(r"(\*{0,2}\w+(?:, \*{0,2}\w+)*) : ")
 SENTENCE = re.compile(r"Parameters: ([^.]*)\.")
 ASIDES = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 TYPE = re.compile(r"(?:u?int|float)\d+|bool|int|float|str|Path")
+PLUMBING = {"jit.py", "simd.py"}  # the importer of Numba, and the instructions written with it
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -42,7 +43,7 @@ def fast_files():
 
 def plain_files():
     """The modules that are to be read: neither twins nor what they are built on. Returns a list of Path."""
-    return [path for path in package_files() if not path.stem.endswith("_fast") and path.name not in ("jit.py", "simd.py")]
+    return [path for path in package_files() if not path.stem.endswith("_fast") and path.name not in PLUMBING]
 
 
 @functools.cache

@@ -58,13 +58,12 @@ def parser_for(chosen):
     top = argparse.ArgumentParser("refasr", description="An executable specification of speech recognition.",
                                   epilog=EPILOG, **style)
     top.add_argument("--version", action="version", version=f"refasr {__version__}")
-    top.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    top.add_argument("--debug", action="store_true", help="show the traceback of an error; may stand anywhere")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in commands():
         module = importlib.import_module(f"refasr.cli.{name}") if name == chosen else None
         line = help_line(name)
         parser = subparsers.add_parser(name, help=line, description=line, epilog=module and module.EPILOG, **style)
-        parser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show the traceback of an error")
         if module:
             module.add_arguments(parser)
             parser.set_defaults(run=module.run, refuse=parser.error)
@@ -97,7 +96,8 @@ def main(arguments=None):
     -------
     int                                0 done, 1 failed; wrong usage leaves through SystemExit with 2.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    given = sys.argv[1:] if arguments is None else arguments
+    arguments = [word for word in given if word != "--debug"]  # wherever it stands, also after a sub-sub-command
     try:
         options = parser_for(next((word for word in arguments if not word.startswith("-")), None)).parse_args(arguments)
         code = options.run(options)
@@ -110,6 +110,6 @@ def main(arguments=None):
         complain("interrupted")
         return INTERRUPTED
     except Exception as error:
-        if "--debug" in arguments:
+        if "--debug" in given:
             raise
         return explain(error)
