@@ -1,243 +1,244 @@
-"""Numba twin of `refasr.features.fbank`: float32, sixteen frames side by side.
+"""Numba twin of `refasr.features.fbank`: float32, sixteen frames side by side (see `spectrum_fast` for the layout).
 
-Every array is laid out [point][frame], sixteen frames wide, so that each innermost loop is sixteen equal operations on
-contiguous floats, which the compiler turns into vector instructions. The FFT is a half-length complex one (even samples
-real, odd imaginary), decimated in frequency, in place; its output order is a table.
+Frames overlap, so samples are transposed once, not once a frame: in the tile, column c holds the hop of samples that begins
+at frame c, and sample n of frame t is row n mod hop, column t + n div hop.
 """
-
-import functools
 
 import numpy as np
 
 from refasr import checks
-from refasr.errors import RangeError
-from refasr.features import fbank
-from refasr.jit import kernel
+from refasr.features import fbank, framing, spectrum
+from refasr.features.spectrum_fast import LANES, U0, U1, U2, U3, U4, U5, U6, U7, U8, U64, U, _fft, _power, _tables
+from refasr.jit import kernel, scalar
 from refasr.numerics_fast import log32
 from refasr.twins import BOUND, twin_of
 
 F32 = np.float32
-LANES = 16
-MAGNITUDE_BITS = np.int32(0x7FFFFFFF)
-LIMIT_BITS = fbank.SAMPLE_LIMIT.view(np.int32)
-HALF, ONE, ZERO = F32(0.5), F32(1), F32(0)
-
-
-@functools.lru_cache(maxsize=16)
-def _fft_tables(fft_size):
-    """Radices, stage twiddles, output positions and unpacking twiddles of the half-length FFT. Parameters: fft_size. Returns arrays."""
-    half = fft_size // 2
-    radices, left = [], half
-    while left > 1:
-        radices.append(4 if left % 4 == 0 else 2)
-        left //= radices[-1]
-        if left % 2 and left > 1:
-            raise RangeError(f"fft_size: got {fft_size}, expected a power of two")
-    twiddles, position, k, n = [], np.zeros(half + 1, np.int32), np.arange(half), half
-    for radix in radices:
-        turns = np.arange(n // radix)[:, None] * np.arange(1, radix) / n
-        twiddles.append(np.exp(-2j * np.pi * turns).ravel())
-        n //= radix
-        position[:half] += (k % radix) * n
-        k = k // radix
-    unpack = np.exp(-2j * np.pi * np.arange(half // 2 + 1) / fft_size)
-    pairs = [np.stack([c.real, c.imag], 1).astype(F32).ravel() for c in (np.concatenate(twiddles), unpack)]
-    return np.array(radices, np.int32), pairs[0], position, pairs[1]
+ZERO, ONE = F32(0), F32(1)
+MAGNITUDE, LIMIT = np.int32(0x7FFFFFFF), framing.SAMPLE_LIMIT.view(np.int32)
+COLUMNS = U(24)  # of a tile: sixteen, and one more for each further hop that a window covers
+C2, C3, C4, C5, C6, C7, C8 = (COLUMNS * U(i) for i in range(2, 9))
+L2, L3, L4, L5, L6, L7, L8 = (LANES * U(i) for i in range(2, 9))
+ALIGNMENT = 16  # floats: a cache line, so that no vector load straddles two
 
 
 @kernel
-def _worst_bits(samples):
-    """Largest magnitude as an integer; NaN and infinity sort above every number. Parameters: samples. Returns int32."""
+def _worst(samples):
+    """Bits of the largest magnitude; NaN and infinity are above all numbers. Parameters: samples. Returns int32."""
     worst = np.int32(0)
     for bits in samples.view(np.int32):
-        worst = max(worst, np.int32(bits & MAGNITUDE_BITS))
+        worst = max(worst, np.int32(bits & MAGNITUDE))
     return worst
 
 
-def _check_samples(samples):
-    """`fbank.check_samples`, in one pass when all is well. Parameters: samples."""
-    checks.array("samples", samples, F32, (None,))
-    if _worst_bits(samples) > LIMIT_BITS:
-        fbank.check_samples(samples)
+@kernel
+def _fill_tile(samples, first, hop, tile):
+    """Transpose the samples of sixteen frames from frame `first` on. Parameters: samples, first, hop, tile [hop][24]."""
+    for column in range(COLUMNS):
+        begin = (first + column) * hop
+        for n in range(min(hop, U(samples.size) - min(begin, U(samples.size)))):
+            tile[n * COLUMNS + column] = samples[begin + n]
+
+
+@scalar
+def add_rows(tile, first, stop, sums):
+    whole = first + (stop - first) // U8 * U8
+    for n in range(first, whole, U8):
+        t = n * COLUMNS
+        for i in range(COLUMNS):
+            sums[i] += (((tile[t + i] + tile[t + COLUMNS + i]) + (tile[t + C2 + i] + tile[t + C3 + i]))
+                        + ((tile[t + C4 + i] + tile[t + C5 + i]) + (tile[t + C6 + i] + tile[t + C7 + i])))
+    for n in range(whole, stop):
+        for i in range(COLUMNS):
+            sums[i] += tile[n * COLUMNS + i]
 
 
 @kernel
-def _load(samples, start, hop, last, n_samples, scale, frame):
-    """Copy 16 frames, scaled, into [n][16]; frames past the last repeat it."""
-    for lane in range(LANES):
-        begin = min(start + lane, last) * hop
-        for n in range(n_samples):
-            frame[n, lane] = samples[begin + n] * scale
+def _means(tile, hop, n_samples, sums, mean):
+    """Mean of each frame, from sums of whole hops and of the hop that ends the window. Parameters: as `_log_mel`'s."""
+    hops, rest = n_samples // hop, n_samples % hop
+    for i in range(COLUMNS):
+        sums[i] = ZERO
+    add_rows(tile, U0, rest, sums)
+    for i in range(COLUMNS):
+        sums[COLUMNS + i] = sums[i]
+    add_rows(tile, rest, hop, sums)
+    for i in range(LANES):
+        total = sums[COLUMNS + hops + i]
+        for hop_index in range(hops):
+            total += sums[hop_index + i]
+        mean[i] = total / F32(n_samples)
+
+
+@scalar
+def shape_row(tile, before, now, mean, emphasis, weight, z, at):
+    for i in range(LANES):
+        z[at + i] = ((tile[now + i] - mean[i]) - emphasis * (tile[before + i] - mean[i])) * weight
 
 
 @kernel
-def _centre(n_samples, frame, mean):
-    """Subtract each frame's mean."""
-    for lane in range(LANES):
-        mean[lane] = ZERO
-    for n in range(n_samples):
-        for lane in range(LANES):
-            mean[lane] += frame[n, lane]
-    for lane in range(LANES):
-        mean[lane] = mean[lane] / F32(n_samples)
-    for n in range(n_samples):
-        for lane in range(LANES):
-            frame[n, lane] -= mean[lane]
+def _shape(tile, hop, mean, emphasis, weights, z):
+    """Mean, pre-emphasis and window; zeros fill the transform. Parameters: tile, hop, mean, emphasis, weights, z (result)."""
+    n_samples = U(weights.size)
+    for column in range((n_samples + hop - U1) // hop):
+        n, t = column * hop, column
+        stop = min(n + hop, n_samples)
+        shape_row(tile, (hop - U1) * COLUMNS + column - U1 if column else U0, t, mean, emphasis, weights[n], z, n * LANES)
+        n, t = n + U1, t + COLUMNS
+        while n + U4 <= stop:
+            w0, w1, w2, w3, at = weights[n], weights[n + U1], weights[n + U2], weights[n + U3], n * LANES
+            for i in range(LANES):
+                m = mean[i]
+                a, b, c = tile[t - COLUMNS + i] - m, tile[t + i] - m, tile[t + COLUMNS + i] - m
+                d, e = tile[t + C2 + i] - m, tile[t + C3 + i] - m
+                z[at + i], z[at + LANES + i] = (b - emphasis * a) * w0, (c - emphasis * b) * w1
+                z[at + L2 + i], z[at + L3 + i] = (d - emphasis * c) * w2, (e - emphasis * d) * w3
+            n, t = n + U4, t + C4
+        while n < stop:
+            shape_row(tile, t - COLUMNS, t, mean, emphasis, weights[n], z, n * LANES)
+            n, t = n + U1, t + COLUMNS
+    for i in range(n_samples * LANES, U(z.size)):
+        z[i] = ZERO
 
 
 @kernel
-def _emphasise_and_window(n_samples, emphasis, shape, frame, z):
-    """Pre-emphasis and window, then even samples to z[0] (real), odd to z[1] (imaginary)."""
-    half = z.shape[1]
-    for n in range(2 * half):
-        row = z[n % 2, n // 2]
-        if n < n_samples:
-            now, before, weight = frame[n], frame[max(n - 1, 0)], shape[n]
-            for lane in range(LANES):
-                row[lane] = (now[lane] - emphasis * before[lane]) * weight
-        else:
-            for lane in range(LANES):
-                row[lane] = ZERO
+def _bands(power, first, steps, weights, mel):
+    """Weighted sums, eight bins a step. Parameters: power [K + 8][16], first, steps, weights, mel (result [F][16])."""
+    at = U0
+    for i in range(U(mel.size)):
+        mel[i] = ZERO
+    for f in range(U(first.size)):
+        p, m = U(first[f]) * LANES, f * LANES
+        for _ in range(U(steps[f])):
+            w0, w1, w2, w3 = weights[at], weights[at + U1], weights[at + U2], weights[at + U3]
+            w4, w5, w6, w7 = weights[at + U4], weights[at + U5], weights[at + U6], weights[at + U7]
+            for i in range(LANES):
+                mel[m + i] += (((power[p + i] * w0 + power[p + LANES + i] * w1)
+                                + (power[p + L2 + i] * w2 + power[p + L3 + i] * w3))
+                               + ((power[p + L4 + i] * w4 + power[p + L5 + i] * w5)
+                                  + (power[p + L6 + i] * w6 + power[p + L7 + i] * w7)))
+            at, p = at + U8, p + L8
 
 
 @kernel
-def _butterfly2(z, a, b, wr, wi):
-    ar, ai, br, bi = z[0, a], z[1, a], z[0, b], z[1, b]
-    for lane in range(LANES):
-        dr, di = ar[lane] - br[lane], ai[lane] - bi[lane]
-        ar[lane], ai[lane] = ar[lane] + br[lane], ai[lane] + bi[lane]
-        br[lane], bi[lane] = dr * wr - di * wi, dr * wi + di * wr
+def _log(mel, floor, add, factor, out):
+    """Floor, logarithm, and back to [frame][band]. Parameters: mel, floor, add, factor, out (result [<= 16, F])."""
+    if add:
+        for i in range(U(mel.size)):
+            mel[i] = log32(mel[i] + floor)
+    else:
+        for i in range(U(mel.size)):
+            mel[i] = log32(max(mel[i], floor))
+    if factor != ONE:
+        for i in range(U(mel.size)):
+            mel[i] = mel[i] * factor
+    n_bins, flat = U(out.shape[1]), out.reshape(-1)
+    for f in range(n_bins):
+        for i in range(U(out.shape[0])):
+            flat[i * n_bins + f] = mel[f * LANES + i]
 
 
 @kernel
-def _butterfly4(z, a, q, tw, at):
-    w1r, w1i, w2r, w2i, w3r, w3i = tw[at], tw[at + 1], tw[at + 2], tw[at + 3], tw[at + 4], tw[at + 5]
-    ar, br, cr, dr = z[0, a], z[0, a + q], z[0, a + 2 * q], z[0, a + 3 * q]
-    ai, bi, ci, di = z[1, a], z[1, a + q], z[1, a + 2 * q], z[1, a + 3 * q]
-    for lane in range(LANES):
-        sr, si, tr, ti = ar[lane] + cr[lane], ai[lane] + ci[lane], ar[lane] - cr[lane], ai[lane] - ci[lane]
-        ur, ui, vr, vi = br[lane] + dr[lane], bi[lane] + di[lane], br[lane] - dr[lane], bi[lane] - di[lane]
-        er, ei, fr, fi, gr, gi = sr - ur, si - ui, tr + vi, ti - vr, tr - vi, ti + vr
-        ar[lane], ai[lane] = sr + ur, si + ui
-        br[lane], bi[lane] = fr * w1r - fi * w1i, fr * w1i + fi * w1r
-        cr[lane], ci[lane] = er * w2r - ei * w2i, er * w2i + ei * w2r
-        dr[lane], di[lane] = gr * w3r - gi * w3i, gr * w3i + gi * w3r
-
-
-@kernel
-def _fft(z, radices, tw):
-    """Complex FFT of each lane, decimation in frequency, in place."""
-    n, at = z.shape[1], 0
-    for radix in radices:
-        q = n // radix
-        for j in range(q):
-            for block in range(0, z.shape[1], n):
-                if radix == 4:
-                    _butterfly4(z, block + j, q, tw, at)
-                else:
-                    _butterfly2(z, block + j, block + j + q, tw[at], tw[at + 1])
-            at += 2 * (radix - 1)
-        n = q
-
-
-@kernel
-def _power(z, position, unpack, plain, power):
-    """|X[k]|^2 of the real signal from the half-length spectrum Z: X[k] = E + w^k O, X[half - k] = conj(E - w^k O)."""
-    half = z.shape[1]
-    for lane in range(LANES):
-        r, i = z[0, 0, lane], z[1, 0, lane]
-        power[0, lane], power[half, lane] = (r + i) * (r + i), (r - i) * (r - i)
-    for k in range(1, half // 2 + 1):
-        zr, zi, yr, yi = z[0, position[k]], z[1, position[k]], z[0, position[half - k]], z[1, position[half - k]]
-        c, s, low, high = unpack[2 * k], unpack[2 * k + 1], power[k], power[half - k]
-        for lane in range(LANES):
-            er, ei = (zr[lane] + yr[lane]) * HALF, (zi[lane] - yi[lane]) * HALF
-            pr, pi = (zi[lane] + yi[lane]) * HALF, (yr[lane] - zr[lane]) * HALF
-            tr, ti = pr * c - pi * s, pr * s + pi * c
-            high[lane] = (er - tr) * (er - tr) + (ei - ti) * (ei - ti)
-            low[lane] = (er + tr) * (er + tr) + (ei + ti) * (ei + ti)
-    if plain:
-        for k in range(half + 1):
-            for lane in range(LANES):
-                power[k, lane] = np.sqrt(power[k, lane])
-
-
-@kernel
-def _bands(power, bank, first, stop, mel):
-    """Weighted sums, bins in rising order, in two interleaved accumulators."""
-    for f in range(bank.shape[0]):
-        row = mel[f]
-        for lane in range(LANES):
-            row[lane] = ZERO
-        for k in range(first[f], stop[f]):
-            weight, bin_power = bank[f, k], power[k]
-            for lane in range(LANES):
-                row[lane] += bin_power[lane] * weight
-
-
-@kernel
-def _log(mel, floor, add, count, out):
-    """Floor and logarithm, back to [frame][band]."""
-    for f in range(mel.shape[0]):
-        for lane in range(LANES):
-            value = mel[f, lane] + floor if add else max(mel[f, lane], floor)
-            mel[f, lane] = log32(value)
-    for lane in range(count):
-        for f in range(mel.shape[0]):
-            out[lane, f] = mel[f, lane]
-
-
-@kernel
-def _log_mel(samples, shape, bank, first, stop, tables, constants, out):
-    hop, remove_dc, plain, add, scale, emphasis, floor = constants
-    radices, tw, position, unpack = tables
-    half, n_samples, n_total = position.size - 1, shape.size, out.shape[0]
-    frame, mean = np.empty((n_samples, LANES), np.float32), np.empty(LANES, np.float32)
-    z, power = np.empty((2, half, LANES), np.float32), np.empty((half + 1, LANES), np.float32)
-    mel = np.empty((bank.shape[0], LANES), np.float32)
-    for start in range(0, n_total, LANES):
-        _load(samples, start, hop, n_total - 1, n_samples, scale, frame)
+def _log_mel(samples, weights, bands, tables, constants, work, out):
+    """All frames, sixteen at a time. Parameters: see `log_mel_windows`; work is scratch, out the result."""
+    hop, remove_dc, plain, add, emphasis, floor, factor = constants
+    first_bin, steps, band_weights = bands
+    radices, twiddles, unpack, rows = tables
+    n_points, n_frames = U(rows.shape[0]) * U4, U(out.shape[0])
+    tile, rest = work[:hop * COLUMNS], work[hop * COLUMNS:]
+    z, rest = rest[:n_points * LANES], rest[n_points * LANES:]
+    n_power = (n_points // U2 + U8 + U1) * LANES
+    power, rest = rest[:n_power], rest[n_power:]
+    mean, sums, mel = rest[:LANES], rest[LANES:U64], rest[U64:U64 + U(out.shape[1]) * LANES]
+    for i in range(U(work.size)):
+        work[i] = ZERO
+    for first in range(U0, n_frames, LANES):
+        _fill_tile(samples, first, hop, tile)
         if remove_dc:
-            _centre(n_samples, frame, mean)
-        _emphasise_and_window(n_samples, emphasis, shape, frame, z)
-        _fft(z, radices, tw)
-        _power(z, position, unpack, plain, power)
-        _bands(power, bank, first, stop, mel)
-        _log(mel, floor, add, min(LANES, n_total - start), out[start:start + LANES])
+            _means(tile, hop, U(weights.size), sums, mean)
+        _shape(tile, hop, mean, emphasis, weights, z)
+        _fft(z, radices, twiddles)
+        _power(z, unpack, rows, plain, power)
+        _bands(power, first_bin, steps, band_weights, mel)
+        _log(mel, floor, add, factor, out[first:min(first + LANES, n_frames)])
+
+
+def _scratch(profile):
+    """Memory for one call, aligned. Parameters: profile. Returns float32 [n]."""
+    size = (profile.hop_samples * 24 + (profile.fft_size + profile.fft_size // 2 + 9 + profile.n_bins) * 16 + 64)
+    room = np.empty(size + ALIGNMENT, F32)
+    skip = -(room.ctypes.data // 4) % ALIGNMENT
+    return room[skip:skip + size]
+
+
+def _check_samples(samples):
+    """`framing.check_samples`, in one pass if all is well. Parameters: samples."""
+    checks.array("samples", samples, F32, (None,))
+    if _worst(samples) > LIMIT:
+        framing.check_samples(samples)
+
+
+def _windows(signal, plan):
+    """`log_mel_windows` of a checked signal. Parameters: signal, plan. Returns float32 [T, F]."""
+    profile = plan.profile
+    out = np.empty((framing.n_windows(profile, signal.size), profile.n_bins), F32)
+    if out.size:
+        constants = (U(profile.hop_samples), profile.remove_dc, profile.power_exponent == 1, profile.floor_rule == "add",
+                     F32(profile.pre_emphasis), F32(profile.floor), fbank.LOG10_E if profile.log == "log10" else ONE)
+        weights = plan.window * F32(profile.sample_scale / 2)
+        bands = plan.band_first, plan.band_steps, plan.band_weights
+        _log_mel(signal, weights, bands, _tables(profile.fft_size), constants, _scratch(profile), out)
+    return out
+
+
+def log_mel_windows_bound(signal, plan):
+    """What float32 may cost each value. Parameters: signal, plan. Returns float64 [T, F].
+
+    A sample meets r = 2 log2 n + 16 roundings on its way to the spectrum, and its frame's mean 64, so that each X[k] is off by
+    at most e = u (r sum |weighted samples| + 64 |mean| sum weights). By Cauchy and Schwarz a band sum S is then off by at most
+    2 sqrt(S b) e + b e^2, b being the band's total weight, and by the roundings of the sum itself; the logarithm divides by S.
+    """
+    profile = plan.profile
+    stages = dict(fbank.window_stages(signal, plan))
+    heard = np.abs(stages["frames"])
+    mean = heard.mean(axis=1, keepdims=True) * profile.remove_dc
+    reach = (1 + profile.pre_emphasis) * np.abs(plan.window)
+    loud = (heard + np.roll(heard, 1, axis=1) * profile.pre_emphasis) * np.abs(plan.window) + 2 * mean * reach
+    error = (2 * np.log2(profile.fft_size) + 16) * loud.sum(axis=1, keepdims=True) + 64 * mean * reach.sum()
+    error = 2.0**-24 * error  # (T, 1)
+    mel, weight = stages["mel bank"].astype(np.float64), plan.bank.sum(axis=1, dtype=np.float64)
+    if profile.power_exponent == 2:
+        error = 2 * np.sqrt(mel * weight) * error + weight * error**2
+    else:
+        error = weight * error
+    error = error + 2.0**-24 * mel * (8 + plan.band_steps)
+    low = np.maximum(mel - error, 0)
+    low = np.maximum(low, profile.floor) if profile.floor_rule == "max" else low + profile.floor
+    return np.log1p(error / low) + 2.0**-22 * (1 + np.abs(stages["logarithm"]))
 
 
 def log_mel_bound(samples, plan):
-    """Allowed error of each log-mel value, from float32 rounding of the FFT. Parameters: samples, plan. Returns float64 [T, F].
+    """`log_mel_windows_bound` of the laid-out samples. Parameters: samples, plan. Returns float64 [T, F]."""
+    return log_mel_windows_bound(framing.lay_out(samples, plan.profile), plan)
 
-    The spectrum's error is at most c eps |frame|_2 sqrt(N), with c = 4 + log2 N roundings; a band's power changes by
-    2 sqrt(mel) e + e^2 with e that error times the root of the band's weights; the logarithm adds 4 ulp.
-    """
+
+def _cost(signal, plan):
+    """Work and traffic. Parameters: signal, plan. Returns (operations, bytes)."""
     profile = plan.profile
-    frames = fbank.frames_of(samples, profile)
-    if profile.remove_dc:
-        frames = frames - frames.mean(axis=1, keepdims=True)
-    energy = np.sqrt((np.abs(frames) ** 2).sum(axis=1, keepdims=True))  # (T, 1)
-    spectrum_error = (8 + np.log2(profile.fft_size)) * 2.0**-24 * energy * np.sqrt(profile.window_samples) * 2
-    emphasised = fbank.pre_emphasise(frames, profile.pre_emphasis)
-    mel = fbank.band_sums(fbank.power_spectrum(emphasised, profile, plan.window), plan.bank)
-    weights = plan.bank.sum(axis=1, dtype=np.float64)
-    if profile.power_exponent == 2:
-        error = 2 * np.sqrt(mel * weights) * spectrum_error + weights * spectrum_error**2
-    else:
-        error = weights * spectrum_error
-    error = error + mel * 2.0**-24 * (4 + (plan.band_stop - plan.band_first))
-    floor = profile.floor
-    base = np.maximum(mel - error, floor) if profile.floor_rule == "max" else np.maximum(mel - error, 0) + floor
-    return np.log1p(error / base) + 2.0**-21 * (1 + np.abs(np.log(base)) / 16)
+    n, count = profile.fft_size, framing.n_windows(profile, len(signal))
+    return count * int(2.5 * n * np.log2(n) + 3 * n + 2 * np.count_nonzero(plan.bank)), 4 * (len(signal) + count * profile.n_bins)
 
 
-@twin_of(fbank.log_mel, agree=BOUND(log_mel_bound, "float32 FFT and sums against float64; see log_mel_bound"))
+WHY = "the same sums in float32 instead of float64, see log_mel_windows_bound"
+
+
+@twin_of(fbank.log_mel_windows, agree=BOUND(log_mel_windows_bound, WHY), cost=_cost)
+def log_mel_windows(signal, plan):
+    _check_samples(signal)
+    return _windows(signal, plan)
+
+
+@twin_of(fbank.log_mel, agree=BOUND(log_mel_bound, WHY))
 def log_mel(samples, plan):
     _check_samples(samples)
-    profile = plan.profile
-    out = np.empty((fbank.n_frames(profile, samples.size), profile.n_bins), F32)
-    constants = (profile.hop_samples, profile.remove_dc, profile.power_exponent == 1, profile.floor_rule == "add",
-                 F32(profile.sample_scale), F32(profile.pre_emphasis), F32(profile.floor))
-    if out.size:
-        _log_mel(samples, plan.window, plan.bank, plan.band_first, plan.band_stop, _fft_tables(profile.fft_size), constants, out)
-    return out
+    return _windows(framing.lay_out(samples, plan.profile), plan)
