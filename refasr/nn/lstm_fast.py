@@ -9,7 +9,7 @@ import numpy as np
 from refasr.jit import kernel
 from refasr.nn import lstm as reference
 from refasr.nn.lstm import LstmCache, LstmState, LstmWeights
-from refasr.nn.product_fast import _multiply, _pack
+from refasr.nn.product_fast import PANEL, _multiply, _pack
 from refasr.numerics_fast import sigmoid32, tanh32
 from refasr.twins import BOUND, twin_of
 
@@ -75,10 +75,10 @@ def _step(x, h_before, c_before, wx, wh, bias, a, h, c, cell_tanh):
 def _sequence(x, wx, wh, bias, gates, cells, cell_tanh, h):
     """`gates` takes the products of the inputs first, of all frames at once."""
     n_frames, batch, width = h.shape
-    _multiply(x.reshape(n_frames * batch, x.shape[2]), _pack(wx), gates.reshape(n_frames * batch, 4 * width))
+    _multiply(x.reshape(n_frames * batch, x.shape[2]), _pack(wx, PANEL), gates.reshape(n_frames * batch, 4 * width))
     recurrent = np.zeros((batch, 4 * width), np.float32)
     start = np.zeros(width, np.float32)
-    panels = _pack(wh)
+    panels = _pack(wh, PANEL)
     for t in range(n_frames):
         if t > 0:
             _multiply(h[t - 1], panels, recurrent)
@@ -109,7 +109,7 @@ def _gates_backward(dh, dh_next, gates, c_before, cell_tanh, dc, da):
 @kernel
 def _sequence_backward(dh, wh_transposed, gates, cells, cell_tanh, da):
     n_frames, batch, n = dh.shape
-    panels = _pack(wh_transposed)
+    panels = _pack(wh_transposed, PANEL)
     dh_next = np.zeros((batch, n), np.float32)
     dc = np.zeros((batch, n), np.float32)
     start = np.zeros(n, np.float32)
@@ -134,12 +134,12 @@ def _weight_gradients(da, x, h, wx_transposed, dx, dw):
     n_frames, batch, n_inputs = x.shape
     n_rows, width = n_frames * batch, h.shape[2]
     rows = da.reshape(n_rows, 4 * width)
-    _multiply(rows, _pack(wx_transposed), dx.reshape(n_rows, n_inputs))
+    _multiply(rows, _pack(wx_transposed, PANEL), dx.reshape(n_rows, n_inputs))
     inputs = np.zeros((n_inputs + width + 1, n_rows), np.float32)
     _transpose(x.reshape(n_rows, n_inputs), inputs[:n_inputs])
     _transpose(h.reshape(n_rows, width)[: n_rows - batch], inputs[n_inputs:-1, batch:])
     inputs[-1] = ONE
-    _multiply(inputs, _pack(rows), dw)
+    _multiply(inputs, _pack(rows, PANEL), dw)
 
 
 def _gate_errors(a_error, gates, c_before, c_error, cell_tanh):

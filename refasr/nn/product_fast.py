@@ -23,28 +23,29 @@ ZERO = F32(0)
 
 
 @kernel
-def _pack(b):
-    """Panels of b, [ceil(N / 64), K, 64], the last filled up with zeros."""
+def _pack(b, panel):
+    """Panels of b, [ceil(N / panel), K, panel], the last filled up with zeros."""
     depth, width = b.shape
-    panels = np.zeros(((width + PANEL - 1) // PANEL, depth, PANEL), np.float32)
+    panels = np.zeros(((width + panel - 1) // panel, depth, panel), np.float32)
     for p in range(panels.shape[0]):
-        first = p * PANEL
+        first = p * panel
         for k in range(depth):
-            for j in range(min(PANEL, width - first)):
+            for j in range(min(panel, width - first)):
                 panels[p, k, j] = b[k, first + j]
     return panels
 
 
 @scalar
-def _fill_tile(tile, a, row, n_rows, panels, p, out, edge):
+def _fill_tile(tile, n_rows, a, row, panels, p, out, edge):
     """One tile of the product, `n_rows` high: some rows of `out`, and the columns of panel p."""
-    depth, first, width = a.shape[1], p * PANEL, out.shape[1]
+    depth, panel, width = panels.shape[1], panels.shape[2], out.shape[1]
+    first = p * panel
     for k in range(depth):
-        tile = add_outer(tile, a, row * depth + k, depth, panels, (p * depth + k) * PANEL)
-    if first + PANEL <= width:
+        tile = add_outer(tile, a, row * depth + k, depth, panels, (p * depth + k) * panel)
+    if first + panel <= width:
         store_tile(tile, out, row * width + first, width)
         return
-    store_tile(tile, edge, 0, PANEL)
+    store_tile(tile, edge, 0, panel)
     for r in range(n_rows):
         for j in range(width - first):
             out[row + r, first + j] = edge[r, j]
@@ -52,20 +53,20 @@ def _fill_tile(tile, a, row, n_rows, panels, p, out, edge):
 
 @kernel
 def _multiply(a, panels, out):
-    """out = a b, where `panels` is b packed."""
+    """out = a b, where `panels` is b packed in panels of 64."""
     n_rows = out.shape[0]
     whole = n_rows // ROWS * ROWS
     edge = np.empty((ROWS, PANEL), np.float32)
     for p in range(panels.shape[0]):
         for row in range(0, whole, ROWS):
-            _fill_tile(zero_tile(ROWS, 4), a, row, ROWS, panels, p, out, edge)
+            _fill_tile(zero_tile(4, 4, 16), ROWS, a, row, panels, p, out, edge)
         for row in range(whole, n_rows):
-            _fill_tile(zero_tile(1, 4), a, row, 1, panels, p, out, edge)
+            _fill_tile(zero_tile(1, 4, 16), 1, a, row, panels, p, out, edge)
 
 
 @kernel
 def _product(a, b, out):
-    _multiply(a, _pack(b), out)
+    _multiply(a, _pack(b, PANEL), out)
 
 
 def _bound(a, b):

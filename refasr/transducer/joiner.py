@@ -10,19 +10,21 @@ from refasr import checks, numerics
 F32 = np.float32
 
 
-def join_grid(e, p):
-    """Hidden layer at every node, from the two projections.
+def join_grid(e, p, output, output_bias):
+    """Logits at every node, from the two projections.
 
-        y[t, u] = tanh(e[t] + p[u])
+        y[t, u] = tanh(e[t] + p[u]),  z[t, u] = y[t, u] W + c
 
     Parameters
     ----------
-    e : float32 [T, J]      Projected audio, bias included.
-    p : float32 [U+1, J]    Projected text.
+    e : float32 [T, J]            Projected audio, bias included.
+    p : float32 [U+1, J]          Projected text.
+    output : float32 [J, V]       W.
+    output_bias : float32 [V]     c.
 
     Returns
     -------
-    float32 [T, U+1, J]
+    (logits, hidden)              z and y, float32 [T, U+1, V] and [T, U+1, J].
 
     Raises
     ------
@@ -30,40 +32,57 @@ def join_grid(e, p):
 
     Notes
     -----
-    Twin: BITS. Cost: T*(U+1)*J additions and tanh.
+    Twin: BITS for y; BOUND for z, sums of J products in another order. Cost: T*(U+1)*J tanh, T*(U+1)*J*V MAC.
     """
+    check_grid(e, p, output, output_bias)
+    total = e[:, None] + p[None]
+    hidden = numerics.tanh(total.ravel()).reshape(total.shape)
+    return hidden @ output + output_bias, hidden
+
+
+def join_grid_backward(dlogits, hidden, output):
+    """Gradients of `join_grid`: through W and the slope of tanh, then sums over rows and columns.
+
+        d = (dz W^T) (1 - y^2),  de[t] = sum_u d[t, u],  dp[u] = sum_t d[t, u]
+        dW = sum_tu y[t, u]^T dz[t, u],  dc = sum_tu dz[t, u]
+
+    Parameters
+    ----------
+    dlogits : float32 [T, U+1, V]    Gradient of the logits, dz.
+    hidden : float32 [T, U+1, J]     From `join_grid`, y.
+    output : float32 [J, V]          W.
+
+    Returns
+    -------
+    (de, dp, doutput, doutput_bias)    Shapes of e, p, W and c.
+
+    Raises
+    ------
+    DTypeError, ShapeError
+
+    Notes
+    -----
+    Twin: BOUND, all sums may run in another order. Cost: 2*T*(U+1)*J*V MAC.
+    """
+    check_grid_backward(dlogits, hidden, output)
+    d = (dlogits @ output.T) * (F32(1) - hidden * hidden)
+    rows = dlogits.reshape(-1, dlogits.shape[-1])
+    return d.sum(axis=1), d.sum(axis=0), hidden.reshape(len(rows), -1).T @ rows, rows.sum(axis=0)
+
+
+def check_grid(e, p, output, output_bias):
+    """Validate the forward arguments. Parameters: e, p, output, output_bias."""
     checks.array("e", e, F32, (None, None))
     checks.array("p", p, F32, (None, e.shape[1]))
-    total = e[:, None] + p[None]
-    return numerics.tanh(total.ravel()).reshape(total.shape)
+    checks.array("output", output, F32, (e.shape[1], None))
+    checks.array("output_bias", output_bias, F32, (output.shape[1],))
 
 
-def join_grid_backward(dy, y):
-    """Gradients of `join_grid`: the slope of tanh, then sums over rows and columns.
-
-        d = dy (1 - y^2),  de[t] = sum_u d[t, u],  dp[u] = sum_t d[t, u]
-
-    Parameters
-    ----------
-    dy : float32 [T, U+1, J]    Gradient of the hidden layer.
-    y : float32 [T, U+1, J]     The hidden layer.
-
-    Returns
-    -------
-    (de, dp)                    float32 [T, J] and [U+1, J].
-
-    Raises
-    ------
-    DTypeError, ShapeError
-
-    Notes
-    -----
-    Twin: BOUND, the sums may run in another order.
-    """
-    checks.array("dy", dy, F32, (None, None, None))
-    checks.array("y", y, F32, dy.shape)
-    d = dy * (F32(1) - y * y)
-    return d.sum(axis=1), d.sum(axis=0)
+def check_grid_backward(dlogits, hidden, output):
+    """Validate the backward arguments. Parameters: dlogits, hidden, output."""
+    checks.array("dlogits", dlogits, F32, (None, None, None))
+    checks.array("hidden", hidden, F32, (*dlogits.shape[:2], None))
+    checks.array("output", output, F32, (hidden.shape[2], dlogits.shape[2]))
 
 
 class Joiner:
@@ -121,10 +140,7 @@ class Joiner:
         -------
         (logits, hidden)        float32 [T, U+1, V] and [T, U+1, J].
         """
-        hidden = self._grid(e, p)
-        logits = hidden.reshape(-1, hidden.shape[-1]) @ self.output
-        logits += self.output_bias
-        return logits.reshape(*hidden.shape[:2], -1), hidden
+        return self._grid(e, p, self.output, self.output_bias)
 
     def backward(self, dlogits, hidden):
         """Gradients of `forward`.
@@ -138,6 +154,4 @@ class Joiner:
         -------
         (de, dp, doutput, doutput_bias)
         """
-        rows, flat = dlogits.reshape(-1, dlogits.shape[-1]), hidden.reshape(-1, hidden.shape[-1])
-        de, dp = self._grid_backward((rows @ self.output.T).reshape(hidden.shape), hidden)
-        return de, dp, flat.T @ rows, rows.sum(axis=0)
+        return self._grid_backward(dlogits, hidden, self.output)
