@@ -4,9 +4,9 @@ Every contestant returns the total of errors, so the harness can see that all ag
 (it does not split it) and for the edit operations (from which it can be split).
 """
 
-import importlib.util
 import random
 
+from benchmarks import harness
 from refasr import twins
 from refasr.metrics import edit_distance, wer
 
@@ -30,28 +30,26 @@ def text_contestants(said, heard):
     """Parameters: said, heard (texts). Returns {contestant: callable}."""
     contestants = {name: lambda backend=twins.select(name): int(wer.score(said, heard, backend).errors.sum())
                    for name in ("fast", "reference")}
-    if importlib.util.find_spec("jiwer"):
-        import jiwer
-
-        def count():
-            out = jiwer.process_words(said, heard)
-            return out.substitutions + out.deletions + out.insertions
-        contestants["jiwer"] = count
+    contestants["jiwer"] = harness.rival("jiwer", lambda jiwer: lambda: jiwer_errors(jiwer.process_words(said, heard)))
     contestants.update(list_contestants(said, heard, str.split))
     return contestants
 
 
+def jiwer_errors(counts):
+    """Total of errors. Parameters: counts (jiwer's). Returns int."""
+    return counts.substitutions + counts.deletions + counts.insertions
+
+
 def list_contestants(said, heard, words):
     """Rivals that take a list a sentence. Parameters: said, heard, words (makes the list). Returns {contestant: callable}."""
+    pairs = list(zip(said, heard))
     contestants = {}
-    if importlib.util.find_spec("rapidfuzz"):
-        from rapidfuzz.distance import Levenshtein
-        contestants["rapidfuzz"] = lambda: sum(Levenshtein.distance(words(a), words(b)) for a, b in zip(said, heard))
-        contestants["rapidfuzz-editops"] = lambda: sum(len(Levenshtein.editops(words(a), words(b))) for a, b in zip(said, heard))
-    if importlib.util.find_spec("kaldialign"):
-        import kaldialign
-        count = kaldialign.edit_distance
-        contestants["kaldialign"] = lambda: sum(count(words(a), words(b))["total"] for a, b in zip(said, heard))
+    contestants["rapidfuzz"] = harness.rival("rapidfuzz.distance", lambda library: lambda: sum(
+        library.Levenshtein.distance(words(a), words(b)) for a, b in pairs))
+    contestants["rapidfuzz-editops"] = harness.rival("rapidfuzz.distance", lambda library: lambda: sum(
+        len(library.Levenshtein.editops(words(a), words(b))) for a, b in pairs))
+    contestants["kaldialign"] = harness.rival("kaldialign", lambda library: lambda: sum(
+        library.edit_distance(words(a), words(b))["total"] for a, b in pairs))
     return contestants
 
 
