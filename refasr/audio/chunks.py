@@ -52,7 +52,7 @@ def regroup(chunks, chunk_samples):
 
 
 def _length(chunk_samples):
-    if chunk_samples != int(chunk_samples) or chunk_samples < 1:
+    if not chunk_samples >= 1 or chunk_samples % 1:
         raise RangeError(f"chunk_samples: got {chunk_samples}, expected a whole number >= 1")
     return int(chunk_samples)
 

@@ -63,10 +63,9 @@ def declared_wav_frames(file, name, n_bytes):
         if label == b"data":
             size = long_size if size == 0xFFFFFFFF and long_size is not None else size
             present = n_bytes - position - 8
-            if size < UNKNOWN_BYTES or size == long_size:
-                _require_whole(name, size, present)
-            else:
+            if UNKNOWN_BYTES <= size != long_size:
                 size = present
+            _require_whole(name, size, present, file.read(8), order)
             return size // block if tag in WHOLE_FRAME_TAGS and block else None
         head = file.read(16)
         if label == b"fmt " and len(head) == 16:
@@ -77,10 +76,12 @@ def declared_wav_frames(file, name, n_bytes):
     raise FormatError(f"{name}: got a WAV without a whole data chunk, expected one; it is truncated, copy it again")
 
 
-def _require_whole(name, declared, present):
-    if present < declared:
+def _require_whole(name, declared, present, head, order):
+    """The samples must be there; after none, only another chunk may follow. Parameters: name, declared, present, head, order."""
+    unclosed = declared == 0 and present > 0 and (len(head) < 8 or struct.unpack(order + "I", head[4:])[0] > present - 8)
+    if present < declared or unclosed:
         raise FormatError(f"{name}: got {present} bytes of samples, expected the {declared} its header declares; "
-                          "it is truncated, copy it again")
+                          "it is truncated or was never closed, copy or record it again")
 
 
 def declared_flac_frames(file, name, n_bytes):

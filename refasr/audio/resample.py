@@ -66,9 +66,9 @@ class Resampler:
     def __post_init__(self):
         for name in ("rate_in_hz", "rate_out_hz"):
             rate = getattr(self, name)
+            checks.between(name, rate, RATE_LOW_HZ, RATE_HIGH_HZ)
             if rate != int(rate):
                 raise RangeError(f"{name}: got {rate}, expected a whole number of Hz; round it")
-            checks.between(name, rate, RATE_LOW_HZ, RATE_HIGH_HZ)
         if max(self.up, self.down) > MOST_PHASES:
             raise RangeError(f"rates: got {self.rate_in_hz} to {self.rate_out_hz} Hz, a ratio of {self.up}/{self.down}, "
                              f"expected terms up to {MOST_PHASES}; convert to a common rate first")
