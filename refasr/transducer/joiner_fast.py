@@ -5,7 +5,7 @@ The output layer is narrow: its panels are 40 columns of 8 lanes, which wastes l
 
 import numpy as np
 
-from refasr.jit import kernel
+from refasr.jit import kernel, scalar
 from refasr.nn.product_fast import PANEL, ROWS, _fill_tile, _multiply, _pack
 from refasr.numerics_fast import tanh32
 from refasr.simd import add_outer, load_tile, store_tile, zero_tile
@@ -14,7 +14,7 @@ from refasr.twins import BOUND, twin_of
 
 F32 = np.float32
 EPS = float(np.finfo(F32).eps)
-ONE = F32(1)
+ZERO, ONE = F32(0), F32(1)
 NARROW = 40
 
 
@@ -71,15 +71,30 @@ def _add_products(dlogits, hidden, doutput):
                 doutput[v, j] += dlogits[u, v] * hidden[u, j]
 
 
+@scalar
+def _is_zero(row):
+    v = 0
+    while v < row.size and row[v] == ZERO:
+        v += 1
+    return v == row.size
+
+
 @kernel
 def _grid_backward(dlogits, hidden, output_transposed, de, dp, doutput, dbias):
+    """Far from the alignment the loss is indifferent: rows of zeros above and below the others add nothing, and are skipped."""
     panels = _pack(output_transposed, PANEL)
     dhidden = np.empty(hidden.shape[1:], np.float32)
     for t in range(hidden.shape[0]):
-        _multiply(dlogits[t], panels, dhidden)
-        _through_tanh(dhidden, hidden[t], de[t], dp)
-        _add_products(dlogits[t], hidden[t], doutput)
-        for u in range(dlogits.shape[1]):
+        first, end = 0, hidden.shape[1]
+        while end > 0 and _is_zero(dlogits[t, end - 1]):
+            end -= 1
+        while first < end and _is_zero(dlogits[t, first]):
+            first += 1
+        rows, y, scratch = dlogits[t, first:end], hidden[t, first:end], dhidden[first:end]
+        _multiply(rows, panels, scratch)
+        _through_tanh(scratch, y, de[t], dp[first:end])
+        _add_products(rows, y, doutput)
+        for u in range(first, end):
             row = dlogits[t, u]
             for v in range(row.size):
                 dbias[v] += row[v]
