@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr import checks, numerics
+from refasr.errors import RangeError
 
 F32 = np.float32
 
@@ -89,96 +90,104 @@ def lstm_step(x, state, weights):
     return LstmState(h, c)
 
 
-def lstm_sequence(x, weights):
+def lstm_sequence(x, weights, active=None):
     """A batch of sequences from zero state, keeping what the backward pass needs.
 
     Parameters
     ----------
-    x : float32 [T, B, K]    Inputs; shorter sequences are padded at the end, which no earlier frame can see.
-    weights : LstmWeights    Of the layer.
+    x : float32 [T, B, K]              Inputs, the longest sequence first, padded at the end.
+    weights : LstmWeights              Of the layer.
+    active : int32 [T], or None        How many sequences have a frame t: they are the first ones. None: all, always.
 
     Returns
     -------
-    (float32 [T, B, N], LstmCache)    Outputs h, and the cache.
+    (float32 [T, B, N], LstmCache)     Outputs h, and the cache; both are 0 where a sequence has ended.
 
     Raises
     ------
-    DTypeError, ShapeError
+    DTypeError, ShapeError, RangeError
 
     Notes
     -----
-    Twin: BOUND, sums in another order, carried along by the recurrence. Cost: T*B*(K+N)*4N MAC.
+    Twin: BOUND, sums in another order, carried along by the recurrence. Cost: sum(active)*(K+N)*4N MAC.
     """
-    check_sequence(x, weights)
+    check_sequence(x, weights, active)
     n_frames, batch, _ = x.shape
     width = weights.recurrent.shape[0]
-    gates = np.empty((n_frames, batch, 4 * width), F32)
-    outputs, cells, cell_tanh = (np.empty((n_frames, batch, width), F32) for _ in range(3))
+    gates = np.zeros((n_frames, batch, 4 * width), F32)
+    outputs, cells, cell_tanh = (np.zeros((n_frames, batch, width), F32) for _ in range(3))
     h = c = np.zeros((batch, width), F32)
-    for t in range(n_frames):
-        gates[t] = activate(x[t] @ weights.input + h @ weights.recurrent + weights.bias)
-        h, c, cell_tanh[t] = next_cell(gates[t], c)
-        outputs[t], cells[t] = h, c
+    for t, n in enumerate(rows_by_frame(x, active)):
+        gates[t, :n] = activate(x[t, :n] @ weights.input + h[:n] @ weights.recurrent + weights.bias)
+        h, c, cell_tanh[t, :n] = next_cell(gates[t, :n], c[:n])
+        outputs[t, :n], cells[t, :n] = h, c
     return outputs, LstmCache(gates, cells, cell_tanh)
 
 
-def lstm_sequence_backward(dh, x, outputs, cache, weights):
+def rows_by_frame(x, active):
+    """Rows to compute at each frame. Parameters: x, active (or None). Returns int32 [T]."""
+    return np.full(x.shape[0], x.shape[1], np.int32) if active is None else active
+
+
+def lstm_sequence_backward(dh, x, outputs, cache, weights, active=None, want_dx=True):
     """Gradients of `lstm_sequence`, from the last frame to the first.
 
     Parameters
     ----------
-    dh : float32 [T, B, N]         Gradient of the outputs.
+    dh : float32 [T, B, N]         Gradient of the outputs; ignored where a sequence has ended.
     x : float32 [T, B, K]          Inputs of the forward pass.
     outputs : float32 [T, B, N]    Outputs of the forward pass.
     cache : LstmCache              From the forward pass.
     weights : LstmWeights          Of the layer.
+    active : int32 [T], or None    As in the forward pass.
+    want_dx : bool                 False for a first layer, whose inputs are data and need no gradient.
 
     Returns
     -------
-    (dx, LstmWeights)              Gradient of the inputs, and of the weights.
+    (dx or None, LstmWeights)      Gradient of the inputs, and of the weights.
 
     Raises
     ------
-    DTypeError, ShapeError
+    DTypeError, ShapeError, RangeError
 
     Notes
     -----
     Twin: BOUND; both are linear in dh and differ only in the order of sums. Cost: twice the forward pass.
     """
-    check_backward(dh, x, outputs, cache, weights)
+    check_backward(dh, x, outputs, cache, weights, active)
     n_frames, batch, width = dh.shape
-    da = np.empty((n_frames, batch, 4 * width), F32)
-    dh_next = dc = np.zeros((batch, width), F32)
+    da = np.zeros((n_frames, batch, 4 * width), F32)
+    dh_next, dc = np.zeros((batch, width), F32), np.zeros((batch, width), F32)
+    rows = rows_by_frame(x, active)
     for t in range(n_frames - 1, -1, -1):
-        i, f, g, o = np.split(cache.gates[t], 4, axis=-1)
-        c_before = cache.cells[t - 1] if t > 0 else np.zeros((batch, width), F32)
-        dh_t = dh[t] + dh_next
-        dc = dc + dh_t * o * (F32(1) - cache.cell_tanh[t] * cache.cell_tanh[t])
-        da[t] = np.concatenate([dc * g * i * (F32(1) - i), dc * c_before * f * (F32(1) - f), dc * i * (F32(1) - g * g),
-                                dh_t * cache.cell_tanh[t] * o * (F32(1) - o)], axis=-1)
-        dc = dc * f
-        dh_next = da[t] @ weights.recurrent.T
-    return weight_gradients(da, x, outputs, weights)
+        n = rows[t]
+        i, f, g, o = np.split(cache.gates[t, :n], 4, axis=-1)
+        cell_tanh = cache.cell_tanh[t, :n]
+        c_before = cache.cells[t - 1, :n] if t > 0 else np.zeros((n, width), F32)
+        dh_t = dh[t, :n] + dh_next[:n]
+        dc[:n] += dh_t * o * (F32(1) - cell_tanh * cell_tanh)
+        da[t, :n] = np.concatenate([dc[:n] * g * i * (F32(1) - i), dc[:n] * c_before * f * (F32(1) - f),
+                                    dc[:n] * i * (F32(1) - g * g), dh_t * cell_tanh * o * (F32(1) - o)], axis=-1)
+        dc[:n] *= f
+        dh_next[:n] = da[t, :n] @ weights.recurrent.T
+    return da @ weights.input.T if want_dx else None, weight_gradients(da, x, outputs)
 
 
-def weight_gradients(da, x, outputs, weights):
-    """From pre-activation gradients to those of inputs and weights: three matrix products over all frames at once.
+def weight_gradients(da, x, outputs):
+    """From pre-activation gradients to those of the weights: over all frames at once.
 
     Parameters
     ----------
-    da : float32 [T, B, 4N]        Gradient of the pre-activations.
+    da : float32 [T, B, 4N]        Gradient of the pre-activations, 0 where a sequence has ended.
     x : float32 [T, B, K]          Inputs.
     outputs : float32 [T, B, N]    Outputs.
-    weights : LstmWeights          Of the layer.
 
     Returns
     -------
-    (dx, LstmWeights)
+    LstmWeights
     """
-    rows = da.reshape(-1, da.shape[-1])
-    dx = (rows @ weights.input.T).reshape(x.shape)
-    before, after = outputs[:-1].reshape(-1, outputs.shape[-1]), da[1:].reshape(-1, da.shape[-1])
-    return dx, LstmWeights(x.reshape(len(rows), -1).T @ rows, before.T @ after, rows.sum(axis=0))
+    flat = lambda array: array.reshape(-1, array.shape[-1])
+    return LstmWeights(flat(x).T @ flat(da), flat(outputs[:-1]).T @ flat(da[1:]), flat(da).sum(axis=0))
 
 
 def check_weights(weights, n_inputs):
@@ -199,17 +208,24 @@ def check_step(x, state, weights):
     checks.array("state.c", state.c, F32, weights.recurrent.shape[:1])
 
 
-def check_sequence(x, weights):
-    """Validate the arguments of a sequence. Parameters: x, weights."""
+def check_sequence(x, weights, active):
+    """Validate the arguments of a sequence. Parameters: x, weights, active."""
     checks.array("x", x, F32, (None, None, None))
     checks.between("T", x.shape[0], 1, 1 << 24)
     checks.between("B", x.shape[1], 1, 1 << 16)
+    checks.between("K", x.shape[2], 1, 1 << 16)
     check_weights(weights, x.shape[2])
+    if active is not None:
+        checks.array("active", active, np.int32, x.shape[:1])
+        checks.between("active", active[0], 0, x.shape[1])
+        checks.between("active", active[-1], 0, x.shape[1])
+        if (active[1:] > active[:-1]).any():
+            raise RangeError("active: got a rise, expected the longest sequence first; sort the batch by length")
 
 
-def check_backward(dh, x, outputs, cache, weights):
-    """Validate the backward arguments. Parameters: dh, x, outputs, cache, weights."""
-    check_sequence(x, weights)
+def check_backward(dh, x, outputs, cache, weights, active):
+    """Validate the backward arguments. Parameters: dh, x, outputs, cache, weights, active."""
+    check_sequence(x, weights, active)
     wanted = (*x.shape[:2], weights.recurrent.shape[0])
     for name, value in (("dh", dh), ("outputs", outputs), ("cache.cells", cache.cells), ("cache.cell_tanh", cache.cell_tanh)):
         checks.array(name, value, F32, wanted)

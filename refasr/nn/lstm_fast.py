@@ -72,22 +72,30 @@ def _step(x, h_before, c_before, wx, wh, bias, a, h, c, cell_tanh):
 
 
 @kernel
-def _sequence(x, wx, wh, bias, gates, cells, cell_tanh, h):
-    """`gates` takes the products of the inputs first, of all frames at once."""
-    n_frames, batch, width = h.shape
-    _multiply(x.reshape(n_frames * batch, x.shape[2]), _pack(wx, PANEL), gates.reshape(n_frames * batch, 4 * width))
-    recurrent = np.zeros((batch, 4 * width), np.float32)
+def _copy_rows(x, out):
+    for i in range(x.shape[0]):
+        given, row = x[i], out[i]
+        for j in range(given.size):
+            row[j] = given[j]
+
+
+@kernel
+def _sequence(x, rows, weight, gates, cells, cell_tanh, h):
+    """`weight` is Wx, Wh and the bias below one another: the layer's input is (x[t], h[t - 1], 1)."""
+    batch, n_inputs, width = x.shape[1], x.shape[2], h.shape[2]
+    panels = _pack(weight, PANEL)
+    inputs = np.zeros((batch, n_inputs + width + 1), np.float32)
+    inputs[:, -1] = ONE
     start = np.zeros(width, np.float32)
-    panels = _pack(wh, PANEL)
-    for t in range(n_frames):
-        if t > 0:
-            _multiply(h[t - 1], panels, recurrent)
-        for b in range(batch):
-            row, add = gates[t, b], recurrent[b]
-            for j in range(row.size):
-                row[j] += add[j] + bias[j]
+    for t in range(x.shape[0]):
+        n = rows[t]
+        _copy_rows(x[t, :n], inputs[:n, :n_inputs])
+        _multiply(inputs[:n], panels, gates[t, :n])
+        for b in range(n):
             c_before = cells[t - 1, b] if t > 0 else start
-            _gates(row, c_before, cells[t, b], cell_tanh[t, b], h[t, b])
+            _gates(gates[t, b], c_before, cells[t, b], cell_tanh[t, b], h[t, b])
+        _copy_rows(h[t, :n], inputs[:n, n_inputs:-1])
+        gates[t, n:], cells[t, n:], cell_tanh[t, n:], h[t, n:] = ZERO, ZERO, ZERO, ZERO
 
 
 @kernel
@@ -107,39 +115,44 @@ def _gates_backward(dh, dh_next, gates, c_before, cell_tanh, dc, da):
 
 
 @kernel
-def _sequence_backward(dh, wh_transposed, gates, cells, cell_tanh, da):
-    n_frames, batch, n = dh.shape
-    panels = _pack(wh_transposed, PANEL)
-    dh_next = np.zeros((batch, n), np.float32)
-    dc = np.zeros((batch, n), np.float32)
-    start = np.zeros(n, np.float32)
+def _sequence_backward(dh, rows, weight_transposed, gates, cells, cell_tanh, dx, da):
+    """`weight_transposed` holds Wh^T and, if the inputs are to get their gradient `dx`, Wx^T beside it. Fills `da` row by row."""
+    n_frames, batch, width = dh.shape
+    panels = _pack(weight_transposed, PANEL)
+    dinputs = np.zeros((batch, weight_transposed.shape[1]), np.float32)  # of (h[t - 1], x[t])
+    dc = np.zeros((batch, width), np.float32)
+    start = np.zeros(width, np.float32)
+    first = da.shape[0]
     for t in range(n_frames - 1, -1, -1):
-        if t < n_frames - 1:
-            _multiply(da[t + 1], panels, dh_next)
-        for b in range(batch):
+        n = rows[t]
+        first -= n
+        for b in range(n):
             c_before = cells[t - 1, b] if t > 0 else start
-            _gates_backward(dh[t, b], dh_next[b], gates[t, b], c_before, cell_tanh[t, b], dc[b], da[t, b])
+            _gates_backward(dh[t, b], dinputs[b, :width], gates[t, b], c_before, cell_tanh[t, b], dc[b], da[first + b])
+        _multiply(da[first : first + n], panels, dinputs[:n])
+        _copy_rows(dinputs[:n, width:], dx[t, :n])
 
 
 @kernel
 def _transpose(x, out):
-    for i in range(x.shape[0]):
-        for j in range(x.shape[1]):
+    for j in range(x.shape[1]):
+        for i in range(x.shape[0]):
             out[j, i] = x[i, j]
 
 
 @kernel
-def _weight_gradients(da, x, h, wx_transposed, dx, dw):
-    """`dw` gets the gradients of Wx, Wh and the bias below one another: the layer's input is (x[t], h[t - 1], 1)."""
-    n_frames, batch, n_inputs = x.shape
-    n_rows, width = n_frames * batch, h.shape[2]
-    rows = da.reshape(n_rows, 4 * width)
-    _multiply(rows, _pack(wx_transposed, PANEL), dx.reshape(n_rows, n_inputs))
-    inputs = np.zeros((n_inputs + width + 1, n_rows), np.float32)
-    _transpose(x.reshape(n_rows, n_inputs), inputs[:n_inputs])
-    _transpose(h.reshape(n_rows, width)[: n_rows - batch], inputs[n_inputs:-1, batch:])
+def _weight_gradient(x, rows, h, da, dweight):
+    """Of Wx, Wh and the bias below one another, from the layer's inputs (x[t], h[t - 1], 1) as columns."""
+    n_inputs, first = x.shape[2], 0
+    inputs = np.zeros((dweight.shape[0], da.shape[0]), np.float32)
     inputs[-1] = ONE
-    _multiply(inputs, _pack(rows, PANEL), dw)
+    for t in range(x.shape[0]):
+        n = rows[t]
+        _transpose(x[t, :n], inputs[:n_inputs, first : first + n])
+        if t > 0:
+            _transpose(h[t - 1, :n], inputs[n_inputs:-1, first : first + n])
+        first += n
+    _multiply(inputs, _pack(da, PANEL), dweight)
 
 
 def _gate_errors(a_error, gates, c_before, c_error, cell_tanh):
@@ -161,8 +174,8 @@ def _step_bound(x, state, weights):
     return LstmState(2 * dh + 1e-37, 2 * dc + 1e-37)
 
 
-def _sequence_bound(x, weights):
-    outputs, cache = reference.lstm_sequence(x, weights)
+def _sequence_bound(x, weights, active=None):
+    outputs, cache = reference.lstm_sequence(x, weights, active)
     terms = (x.shape[2] + outputs.shape[2] + 4) * 2 * EPS
     h = dh = c_error = np.zeros(outputs.shape[1:])
     errors_h, errors_c, errors_gates, errors_tanh = [], [], [], []
@@ -177,23 +190,25 @@ def _sequence_bound(x, weights):
     return stack[0], LstmCache(*stack[1:])
 
 
-def _backward_bound(dh, x, outputs, cache, weights):
+def _backward_bound(dh, x, outputs, cache, weights, active=None, want_dx=True):
     """The pass is linear in dh: run it on magnitudes, and allow one rounding for each product in the chain."""
     n_frames, batch, n = dh.shape
     wide = LstmWeights(*(np.abs(w.astype(np.float64)) for w in weights))
     gates, cells, squashed = (np.abs(part.astype(np.float64)) for part in cache)
-    da, carried, dc = np.empty((n_frames, batch, 4 * n)), np.zeros((batch, n)), np.zeros((batch, n))
+    running = np.arange(batch) < reference.rows_by_frame(x, active)[:, None]
+    da, carried, dc = np.zeros((n_frames, batch, 4 * n)), np.zeros((batch, n)), np.zeros((batch, n))
     for t in range(n_frames - 1, -1, -1):
         i, f, g, o = np.split(gates[t], 4, axis=-1)
         before = cells[t - 1] if t > 0 else np.zeros((batch, n))
-        dh_t = np.abs(dh[t]) + carried
-        dc = dc + dh_t * o * (1 + squashed[t] ** 2)
+        dh_t = (np.abs(dh[t]) + carried) * running[t, :, None]
+        dc = (dc + dh_t * o * (1 + squashed[t] ** 2)) * running[t, :, None]
         da[t] = np.concatenate([dc * g * i * (1 + i), dc * before * f * (1 + f), dc * i * (1 + g * g), dh_t * squashed[t] * o * (1 + o)], -1)
         dc = dc * f
         carried = da[t] @ wide.recurrent.T
     roundings = 2 * EPS * ((n_frames + 1) * (4 * n + 16) + n_frames * batch)
-    dx, dw = reference.weight_gradients(da, np.abs(x).astype(np.float64), np.abs(outputs).astype(np.float64), wide)
-    return roundings * dx + 1e-37, LstmWeights(*(roundings * part + 1e-37 for part in dw))
+    dw = reference.weight_gradients(da, np.abs(x).astype(np.float64), np.abs(outputs).astype(np.float64))
+    dx = roundings * (da @ wide.input.T) + 1e-37 if want_dx else None
+    return dx, LstmWeights(*(roundings * part + 1e-37 for part in dw))
 
 
 @twin_of(reference.lstm_step, agree=BOUND(_step_bound, "the K+N products are added in another order"))
@@ -205,22 +220,24 @@ def lstm_step(x, state, weights):
     return LstmState(out[0], out[1])
 
 
-@twin_of(reference.lstm_sequence, agree=BOUND(_sequence_bound, "BLAS adds in another order, and the recurrence carries the error on"))
-def lstm_sequence(x, weights):
-    reference.check_sequence(x, weights)
+@twin_of(reference.lstm_sequence, agree=BOUND(_sequence_bound, "sums in another order, and the recurrence carries the error on"))
+def lstm_sequence(x, weights, active=None):
+    reference.check_sequence(x, weights, active)
     n_frames, batch, _ = x.shape
     width = weights.recurrent.shape[0]
     gates = np.empty((n_frames, batch, 4 * width), np.float32)
     h, cells, cell_tanh = (np.empty((n_frames, batch, width), np.float32) for _ in range(3))
-    _sequence(x, *weights, gates, cells, cell_tanh, h)
+    _sequence(x, reference.rows_by_frame(x, active), np.vstack(weights), gates, cells, cell_tanh, h)
     return h, LstmCache(gates, cells, cell_tanh)
 
 
 @twin_of(reference.lstm_sequence_backward, agree=BOUND(_backward_bound, "linear in dh; sums run in another order"))
-def lstm_sequence_backward(dh, x, outputs, cache, weights):
-    reference.check_backward(dh, x, outputs, cache, weights)
-    da = np.empty(cache.gates.shape, np.float32)
-    _sequence_backward(dh, np.ascontiguousarray(weights.recurrent.T), cache.gates, cache.cells, cache.cell_tanh, da)
-    dx, dw = np.empty_like(x), np.empty((x.shape[2] + outputs.shape[2] + 1, da.shape[2]), np.float32)
-    _weight_gradients(da, x, outputs, np.ascontiguousarray(weights.input.T), dx, dw)
-    return dx, LstmWeights(dw[: x.shape[2]], dw[x.shape[2] : -1], dw[-1])
+def lstm_sequence_backward(dh, x, outputs, cache, weights, active=None, want_dx=True):
+    reference.check_backward(dh, x, outputs, cache, weights, active)
+    rows, n_inputs, width = reference.rows_by_frame(x, active), x.shape[2], dh.shape[2]
+    used = (weights.recurrent, weights.input) if want_dx else (weights.recurrent,)
+    dx = np.zeros((*x.shape[:2], n_inputs if want_dx else 0), np.float32)
+    da, dweight = np.empty((rows.sum(), 4 * width), np.float32), np.empty((n_inputs + width + 1, 4 * width), np.float32)
+    _sequence_backward(dh, rows, np.ascontiguousarray(np.vstack(used).T), *cache, dx, da)
+    _weight_gradient(x, rows, outputs, da, dweight)
+    return dx if want_dx else None, LstmWeights(dweight[:n_inputs], dweight[n_inputs:-1], dweight[-1])

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from refasr.audio import augment
+from refasr.errors import RangeError
 from refasr.features import fbank
 from refasr.train.examples import SAMPLE_RATE_HZ
 
@@ -16,7 +17,7 @@ N_WARPS = 25
 class Batch:
     """What an objective gets.
 
-    features : float32 [T, B, K]    Stacked, normalised frames, padded with zeros.
+    features : float32 [T, B, K]    Stacked, normalised frames, the longest utterance first, padded with zeros.
     n_frames : list of int          Real frames of each utterance.
     labels : list of int32 [U]      Label sequences.
     weights : float32 [B]           Weight of each utterance in the loss.
@@ -28,6 +29,14 @@ class Batch:
     labels: list
     weights: np.ndarray
     extra: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        if any(later > earlier for earlier, later in zip(self.n_frames, self.n_frames[1:])):
+            raise RangeError("n_frames: got a longer utterance after a shorter one, expected the longest first; sort the batch")
+
+    def active(self):
+        """How many utterances have a frame t. Returns int32 [T]."""
+        return (np.array(self.n_frames) > np.arange(len(self.features))[:, None]).sum(axis=1, dtype=np.int32)
 
 
 class BatchMaker:
@@ -89,10 +98,11 @@ class BatchMaker:
             padded = np.zeros((n * stack, frames.shape[1]), F32)
             padded[: min(len(frames), n * stack)] = frames[: n * stack]
             rows.append(padded.reshape(n, -1))
-        features = np.zeros((max(map(len, rows)), len(rows), rows[0].shape[1]), F32)
-        for b, row in enumerate(rows):
-            features[: len(row), b] = row
-        return Batch(features, [len(row) for row in rows], [example.labels for example in examples], np.ones(len(rows), F32))
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))  # the longest first, as the recurrence wants them
+        features = np.zeros((len(rows[order[0]]), len(rows), rows[0].shape[1]), F32)
+        for b, i in enumerate(order):
+            features[: len(rows[i]), b] = rows[i]
+        return Batch(features, [len(rows[i]) for i in order], [examples[i].labels for i in order], np.ones(len(rows), F32))
 
 
 def samples_up_to(rng, seconds):

@@ -39,12 +39,12 @@ class TransducerObjective:
     def __call__(self, network, batch, rng):
         """Losses and gradients of one batch. Parameters: network, batch, rng. Returns (dict, dict)."""
         masks, text_kept = self.draw_masks(network, batch, rng)
-        h, encoder_cache = network.encoder.forward(batch.features, masks)
+        h, encoder_cache = network.encoder.forward(batch.features, masks, batch.active())
         g, predictor_cache = network.predictor.forward(labels_with_start(batch.labels))
         e, p = network.joiner.project_audio(h), network.joiner.project_text(g)
         total, de, dp, gradients = self.grids(network.joiner, batch, e, p, text_kept)
         gradients |= projection_gradients(h, g, de, dp)
-        gradients |= network.encoder.backward(de @ network.joiner.audio.T, encoder_cache, masks)
+        gradients |= network.encoder.backward(de @ network.joiner.audio.T, encoder_cache, masks, batch.active())
         gradients |= network.predictor.backward(dp @ network.joiner.text.T, predictor_cache)
         return {"rnnt": total}, gradients
 

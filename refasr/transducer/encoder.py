@@ -89,13 +89,14 @@ class Encoder:
         after = self._step(x, state, layer.lstm)
         return self._norm(after.h[None], layer.gain, layer.bias)[0][0], after
 
-    def forward(self, x, masks=None):
+    def forward(self, x, masks=None, active=None):
         """Encode a padded batch for training.
 
         Parameters
         ----------
-        x : float32 [T, B, K]                        Stacked frames.
+        x : float32 [T, B, K]                        Stacked frames, the longest utterance first.
         masks : list of float32 [B, N], or None      Dropout factor of each layer's output, constant over time.
+        active : int32 [T], or None                  How many utterances have a frame t; None: all, always.
 
         Returns
         -------
@@ -103,7 +104,7 @@ class Encoder:
         """
         caches = []
         for index, layer in enumerate(self.layers):
-            outputs, cache = self._sequence(x, layer.lstm)
+            outputs, cache = self._sequence(x, layer.lstm, active)
             rows, norm_cache = self._norm(outputs.reshape(-1, outputs.shape[-1]), layer.gain, layer.bias)
             caches.append((x, outputs, cache, norm_cache))
             x = rows.reshape(outputs.shape)
@@ -111,7 +112,7 @@ class Encoder:
                 x = x * masks[index]
         return x, caches
 
-    def backward(self, dh, caches, masks=None):
+    def backward(self, dh, caches, masks=None, active=None):
         """Gradients of `forward`.
 
         Parameters
@@ -119,6 +120,7 @@ class Encoder:
         dh : float32 [T, B, D]                     Gradient of the encodings.
         caches : list                              From `forward`.
         masks : list of float32 [B, N], or None    The same masks.
+        active : int32 [T], or None                The same.
 
         Returns
         -------
@@ -131,6 +133,7 @@ class Encoder:
                 dh = dh * masks[index]
             rows = np.ascontiguousarray(dh).reshape(-1, outputs.shape[-1])
             drows, dgain, dbias = self._norm_backward(rows, norm_cache, layer.gain)
-            dh, weights = self._sequence_backward(drows.reshape(outputs.shape), x, outputs, cache, layer.lstm)
+            drows = drows.reshape(outputs.shape)
+            dh, weights = self._sequence_backward(drows, x, outputs, cache, layer.lstm, active, want_dx=index > 0)
             gradients.update(layer_gradients(f"encoder.{index}", weights, dgain, dbias))
         return gradients
