@@ -164,15 +164,14 @@ def run(bench, roofline):
 
     Yields
     ------
-    list of dict                 Rows of a case, or of all that `measure` gives.
+    list of dict                 Rows of one case, or of all that `measure` gives.
     """
     module = importlib.import_module(f"benchmarks.bench_{bench}")
+    for case, contestants, *cost in module.cases() if hasattr(module, "cases") else ():
+        yield timed_rows(bench, module, case, contestants, roofline(*cost[0]) if cost else None)
     if hasattr(module, "measure"):
         rows = []
         for case, contestant, value, unit in module.measure():
             skipped = {"skipped": str(value)} if isinstance(value, Missing) else {}
             rows.append(dict(bench=bench, case=case, contestant=contestant, value=None if skipped else value, unit=unit, **skipped))
         yield add_ratios(rows)
-        return
-    for case, contestants, *cost in module.cases():
-        yield timed_rows(bench, module, case, contestants, roofline(*cost[0]) if cost else None)
