@@ -23,21 +23,37 @@ ALIGNMENT = 16  # floats: a cache line, so that no vector load straddles two
 
 
 @kernel
-def _worst(samples):
-    """Bits of the largest magnitude; NaN and infinity are above all numbers. Parameters: samples. Returns int32."""
-    worst = np.int32(0)
-    for bits in samples.view(np.int32):
-        worst = max(worst, np.int32(bits & MAGNITUDE))
-    return worst
+def _excessive(samples):
+    """Whether any magnitude is above the limit; NaN and infinity are, read as integers. Parameters: samples. Returns bool."""
+    bits, room = samples.view(np.int32), np.int32(0)
+    for i in range(U(bits.size)):
+        room |= np.int32(LIMIT - np.int32(bits[i] & MAGNITUDE))
+    return room < 0
 
 
 @kernel
-def _fill_tile(samples, first, hop, tile):
-    """Transpose the samples of sixteen frames from frame `first` on. Parameters: samples, first, hop, tile [hop][24]."""
-    for column in range(COLUMNS):
-        begin = (first + column) * hop
-        for n in range(min(hop, U(samples.size) - min(begin, U(samples.size)))):
-            tile[n * COLUMNS + column] = samples[begin + n]
+def _fill_tile(samples, first, hop, n_columns, pairs, tile):
+    """Transpose the samples of sixteen frames from frame `first` on: neighbouring columns side by side, then pair by pair.
+
+    Parameters: samples, first, hop, n_columns (even), pairs (scratch [n_columns / 2][hop][2]), tile (result [hop][24]).
+    """
+    size, n_pairs = U(samples.size), n_columns // U2
+    for pair in range(n_pairs):
+        a, at = (first + U2 * pair) * hop, pair * U2 * hop
+        b = a + hop
+        if b + hop <= size:
+            for n in range(hop):
+                pairs[at + U2 * n], pairs[at + U2 * n + U1] = samples[a + n], samples[b + n]
+        else:  # the signal ends; what stays from before belongs to frames that do not exist
+            for n in range(size - min(a, size)):
+                if n < hop:
+                    pairs[at + U2 * n] = samples[a + n]
+                else:
+                    pairs[at + U2 * (n - hop) + U1] = samples[a + n]
+    source, target = pairs.view(np.int64), tile.view(np.int64)  # two floats at a time, bits untouched
+    for n in range(hop):
+        for pair in range(n_pairs):
+            target[n * (COLUMNS // U2) + pair] = source[pair * hop + n]
 
 
 @scalar
@@ -144,18 +160,19 @@ def _log_mel(samples, weights, bands, tables, constants, work, out):
     hop, remove_dc, plain, add, emphasis, floor, factor = constants
     first_bin, steps, band_weights = bands
     radices, twiddles, unpack, rows = tables
-    n_points, n_frames = U(rows.shape[0]) * U4, U(out.shape[0])
-    tile, rest = work[:hop * COLUMNS], work[hop * COLUMNS:]
-    z, rest = rest[:n_points * LANES], rest[n_points * LANES:]
+    n_points, n_frames, n_samples = U(rows.shape[0]) * U4, U(out.shape[0]), U(weights.size)
     n_power = (n_points // U2 + U8 + U1) * LANES
-    power, rest = rest[:n_power], rest[n_power:]
-    mean, sums, mel = rest[:LANES], rest[LANES:U64], rest[U64:U64 + U(out.shape[1]) * LANES]
+    n_columns = (LANES + (n_samples - U1) // hop + U1) // U2 * U2
     for i in range(U(work.size)):
         work[i] = ZERO
+    mean, sums, work = work[:LANES], work[LANES:U64], work[U64:]
+    mel, work = work[:U(out.shape[1]) * LANES], work[U(out.shape[1]) * LANES:]
+    z, pairs = work[:n_points * LANES], work[:hop * COLUMNS]  # what one stage is done with, the next but one writes over
+    power, tile = work[-n_power:], work[-hop * COLUMNS:]
     for first in range(U0, n_frames, LANES):
-        _fill_tile(samples, first, hop, tile)
+        _fill_tile(samples, first, hop, n_columns, pairs, tile)
         if remove_dc:
-            _means(tile, hop, U(weights.size), sums, mean)
+            _means(tile, hop, n_samples, sums, mean)
         _shape(tile, hop, mean, emphasis, weights, z)
         _fft(z, radices, twiddles)
         _power(z, unpack, rows, plain, power)
@@ -165,7 +182,8 @@ def _log_mel(samples, weights, bands, tables, constants, work, out):
 
 def _scratch(profile):
     """Memory for one call, aligned. Parameters: profile. Returns float32 [n]."""
-    size = (profile.hop_samples * 24 + (profile.fft_size + profile.fft_size // 2 + 9 + profile.n_bins) * 16 + 64)
+    tile = profile.hop_samples * 24
+    size = 16 * (4 + profile.n_bins) + max(16 * profile.fft_size, tile) + max(8 * profile.fft_size + 144, tile)
     room = np.empty(size + ALIGNMENT, F32)
     skip = -(room.ctypes.data // 4) % ALIGNMENT
     return room[skip:skip + size]
@@ -174,7 +192,7 @@ def _scratch(profile):
 def _check_samples(samples):
     """`framing.check_samples`, in one pass if all is well. Parameters: samples."""
     checks.array("samples", samples, F32, (None,))
-    if _worst(samples) > LIMIT:
+    if _excessive(samples):
         framing.check_samples(samples)
 
 
