@@ -27,7 +27,7 @@ def test_alignment(axes):
     path = axes.get_lines()[0].get_xydata()
     assert path[0].tolist() == [0, 0] and path[-1].tolist() == pytest.approx([0.4, 5])
     assert path[1].tolist() == pytest.approx([0.1, 0]), "the first label is written in the middle of frame 2"
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["start", "\u2423", "h", "i", "\u2423", "a"]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["start", "\u00b7", "h", "i", "\u00b7", "a"]
     assert [text.get_text() for text in axes.texts] == ["hi", "a"]
     axes.figure.canvas.draw()
 

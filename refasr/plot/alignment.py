@@ -35,7 +35,7 @@ def draw(occupancy, frames, units, frame_seconds, ax):
     seconds = len(occupancy) * frame_seconds
     image = ax.imshow(np.maximum(occupancy.T, FAINTEST), origin="lower", aspect="auto", cmap="Blues", interpolation="nearest",
                       extent=(0, seconds, -0.5, len(units) + 0.5), norm=colours.LogNorm(FAINTEST, 1))
-    bar = ax.figure.colorbar(image, ax=ax, pad=0.015, fraction=0.04)
+    bar = ax.figure.colorbar(image, ax=ax, pad=0.015, fraction=0.04, aspect=40)
     bar.set_label("probability that the path visits the node")
     draw_path(frames, frame_seconds, seconds, ax)
     draw_units(units, ax)
@@ -55,8 +55,9 @@ def draw_path(frames, frame_seconds, seconds, ax):
 
 def draw_units(units, ax):
     """Name the rows: row u + 1 is reached by writing unit u. Parameters: units, ax."""
-    ax.set_yticks(range(len(units) + 1), ["start", *(unit.replace(WORD_MARK, "\u2423") for unit in units)])
-    ax.tick_params(axis="y", labelsize=float(np.clip(360 / (len(units) + 1), 4, 9)), length=0)
+    ax.set_yticks(range(len(units) + 1), ["start", *(unit.replace(WORD_MARK, "\u00b7") for unit in units)])
+    row_points = 0.8 * 72 * ax.figure.get_figheight() / (len(units) + 1)
+    ax.tick_params(axis="y", labelsize=float(np.clip(0.85 * row_points, 4, 11)), length=0)
     for row, unit in enumerate(units):
         if unit.startswith(WORD_MARK):
             ax.axhline(row + 0.5, color=INK, linewidth=0.5, alpha=0.35)

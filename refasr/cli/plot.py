@@ -1,0 +1,70 @@
+"""`refasr plot`: figures of what the recogniser does with a recording."""
+
+import pathlib
+
+HELP = "draw a figure of a recording: alignment or features"
+EPILOG = """examples:
+  refasr plot alignment recording.wav turn on the kitchen lights -o alignment.png
+  refasr plot features recording.wav -o features.svg --profile refasr
+
+The suffix of OUT chooses the kind of file: png, svg or pdf. Needs Matplotlib: pip install 'refasr[plots]'.
+"""
+SUFFIXES = (".png", ".svg", ".pdf")
+SIZE_INCHES, DOTS_AN_INCH = (11, 6.5), 120
+
+
+def add_arguments(parser):
+    """Declare the figures and their options. Parameters: parser."""
+    from refasr.cli.transcribe import channel_number
+    figures = parser.add_subparsers(dest="figure", metavar="FIGURE", required=True)
+    alignment = figures.add_parser("alignment", help="where in time each unit of a known text is", allow_abbrev=False)
+    alignment.add_argument("audio", metavar="AUDIO", help="recording, or - for standard input")
+    alignment.add_argument("text", metavar="TEXT", nargs="+", help="what is said in it")
+    alignment.add_argument("--model", default="default", metavar="NAME|PATH", help="a shipped model's name or a model file")
+    alignment.add_argument("--backend", choices=("fast", "reference"), default="fast")
+    features = figures.add_parser("features", help="the log-mel features that the network hears", allow_abbrev=False)
+    features.add_argument("audio", metavar="AUDIO", help="recording, or - for standard input")
+    features.add_argument("--profile", default="refasr", metavar="P", help="definition of the features; default refasr")
+    for figure in (alignment, features):
+        figure.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0; default is the mean of all")
+        figure.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
+        figure.add_argument("-o", "--output", metavar="OUT", required=True, help="file to write")
+
+
+def run(options):
+    """Draw. Parameters: options. Returns the exit code."""
+    from refasr import checks
+    from refasr.whole_file import whole_file
+    suffix = pathlib.Path(options.output).suffix.lower()
+    if suffix not in SUFFIXES:
+        options.refuse(f"--output: got {options.output!r}, expected a name that ends in {', '.join(SUFFIXES)}")
+    figure = checks.extra("matplotlib.figure", "plots").Figure(figsize=SIZE_INCHES, dpi=DOTS_AN_INCH, layout="constrained")
+    {"alignment": draw_alignment, "features": draw_features}[options.figure](options, figure.add_subplot())
+    with whole_file(options.output) as file:
+        figure.savefig(file, format=suffix[1:])
+    return 0
+
+
+def draw_alignment(options, ax):
+    """Occupancies, best path and words. Parameters: options, ax."""
+    from refasr import forced
+    from refasr.cli.align import align
+    from refasr.plot import alignment as figure
+    recogniser, alignment = align(options)
+    occupancy = forced.occupancy(alignment, recogniser.backend)
+    n_frames, n_rows = occupancy.shape
+    ax.figure.set_size_inches(min(max(9, 0.11 * n_frames), 30), min(max(5, 1.5 + 0.14 * n_rows), 20))
+    figure.draw(occupancy, alignment.frames, alignment.units, recogniser.frame_seconds, ax)
+
+
+def draw_features(options, ax):
+    """Log-mel features over time. Parameters: options, ax."""
+    from refasr.audio.wav import read_audio
+    from refasr.cli import complain
+    from refasr.features import fbank
+    from refasr.plot import features as figure
+    from refasr.twins import select
+    plan = fbank.Plan.of(options.profile)
+    samples = read_audio(options.audio, sample_rate_hz=plan.profile.sample_rate_hz, channel=options.channel,
+                         strict=options.strict, notice=complain)
+    figure.draw(select("fast")(fbank.log_mel)(samples, plan), plan.profile, ax)
