@@ -15,9 +15,11 @@ import numpy as np
 
 from refasr import corpus
 from refasr.features import fbank
-from refasr.recognise import Recogniser
 from refasr.transducer import align
+from refasr.transducer.model import FRAME_SECONDS, assemble
+from refasr.transducer.model_file import load_model
 from refasr.transducer.units import WORD_MARK, encode_text
+from refasr.twins import select
 
 RATE_HZ = 16000
 WINDOW_S = 0.05
@@ -26,16 +28,17 @@ LOOK_BACK_S = 0.4         # units are written up to so long after they were said
 SHORTEST_S, LONGEST_S = 1.8, 7.0
 
 
-def unit_times(recogniser, samples, labels):
-    """When each unit is written on the best path. Parameters: recogniser, samples, labels. Returns float64 [U], seconds."""
-    network, card = recogniser.network, recogniser.model
-    frames = recogniser.backend(fbank.log_mel)(samples, fbank.Plan.of(card.architecture.profile))
-    frames = (frames - card.mean) * card.reciprocal_deviation
-    stack = card.architecture.stack
-    stacked = frames[: len(frames) // stack * stack].reshape(-1, 1, stack * frames.shape[1]).astype(np.float32)
-    h, _ = network.encoder.forward(np.ascontiguousarray(stacked))
-    scores = align.score_grid(network, np.ascontiguousarray(h[:, 0]), labels, recogniser.backend)
-    return recogniser.backend(align.viterbi)(*scores).frames * recogniser.frame_seconds
+def unit_times(model, network, samples, labels):
+    """When each unit is written on the best path. Parameters: model, network, samples, labels. Returns float64 [U], seconds."""
+    stack, backend = model.architecture.stack, select("fast")
+    frames = backend(fbank.log_mel)(samples, fbank.Plan.of(model.architecture.profile))
+    frames = (frames - model.mean) * model.reciprocal_deviation
+    state, encodings = network.encoder.start(), []
+    for frame in frames[: len(frames) // stack * stack].reshape(-1, stack * frames.shape[1]):
+        h, state, _ = network.encoder.encode(frame, state)
+        encodings.append(h)
+    scores = align.score_grid(network, np.array(encodings), labels, backend)
+    return backend(align.viterbi)(*scores).frames * FRAME_SECONDS
 
 
 def power_db(samples):
@@ -91,14 +94,15 @@ def main():
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--where", action="append", default=[])
     options = parser.parse_args()
-    recogniser = Recogniser.load(options.model)
+    model = load_model(options.model)
+    network = assemble(model, select("fast"))
     lines = ["file\tsplit\tsource\tspeaker\ttext\textra\tstart\tduration"]
     kept = dropped = 0.0
     for item in corpus.select(corpus.read_manifest(options.manifest), options.where):
         samples, words = corpus.read_samples(item), corpus.transcript(item).split()
         labels = encode_text(" ".join(words))
         seconds = len(samples) / RATE_HZ
-        times = unit_times(recogniser, samples, labels)
+        times = unit_times(model, network, samples, labels)
         cuts = pauses(samples, words, times, [len(WORD_MARK + word) for word in words])
         for text, start, end in segments(words, cuts, seconds):
             if end - start > LONGEST_S * 2:

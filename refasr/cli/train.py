@@ -65,7 +65,7 @@ def train(options, work):
     last = {}
 
     def steps(first):
-        return Progress(range(first, config.schedule.steps), "step")
+        return Progress(range(first, config.schedule.end()), "step")
 
     def report(line):
         last.update(line)

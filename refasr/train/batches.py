@@ -17,8 +17,9 @@ N_WARPS = 25
 class Batch:
     """What an objective gets.
 
-    features : float32 [T, B, K]    Stacked, normalised frames, the longest utterance first, padded with zeros.
-    n_frames : list of int          Real frames of each utterance.
+    features : float32 [R, K]       Stacked, normalised frames as rows: frame 0 of every utterance, then frame 1 of those that
+                                    have one, and so on.
+    n_frames : list of int          Frames of each utterance, the longest first.
     labels : list of int32 [U]      Label sequences.
     weights : float32 [B]           Weight of each utterance in the loss.
     extra : dict                    What a technique adds: teacher targets, phrases, n-best lists.
@@ -36,7 +37,18 @@ class Batch:
 
     def active(self):
         """How many utterances have a frame t. Returns int32 [T]."""
-        return (np.array(self.n_frames) > np.arange(len(self.features))[:, None]).sum(axis=1, dtype=np.int32)
+        return (np.array(self.n_frames) > np.arange(self.n_frames[0])[:, None]).sum(axis=1, dtype=np.int32)
+
+    def rows_of(self, b):
+        """Which rows are the frames of one utterance. Parameters: b. Returns int [n_frames[b]]."""
+        active = self.active()
+        return (np.cumsum(active) - active)[: self.n_frames[b]] + b
+
+
+def rows_of_frames(utterances):
+    """Frames in the order of `Batch.features`. Parameters: utterances, list of float32 [T, K], longest first. Returns float32 [R, K]."""
+    longest = len(utterances[0])
+    return np.array([frames[t] for t in range(longest) for frames in utterances if t < len(frames)])
 
 
 class BatchMaker:
@@ -98,10 +110,8 @@ class BatchMaker:
             padded = np.zeros((n * stack, frames.shape[1]), F32)
             padded[: min(len(frames), n * stack)] = frames[: n * stack]
             rows.append(padded.reshape(n, -1))
-        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))  # the longest first, as the recurrence wants them
-        features = np.zeros((len(rows[order[0]]), len(rows), rows[0].shape[1]), F32)
-        for b, i in enumerate(order):
-            features[: len(rows[i]), b] = rows[i]
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+        features = rows_of_frames([rows[i] for i in order])
         return Batch(features, [len(rows[i]) for i in order], [examples[i].labels for i in order], np.ones(len(rows), F32))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from refasr.errors import FormatError
 from refasr.nn.optimiser import AdamState
+from refasr.transducer.model_file import ACCIDENTS
 
 KEPT = 2
 
@@ -33,7 +34,7 @@ def save_checkpoint(folder, progress):
     progress : Progress
     """
     path = pathlib.Path(folder) / f"checkpoint-{progress.step:08d}.npz"
-    temporary = path.with_suffix(".tmp")
+    temporary = path.with_name("checkpoint.tmp")  # one name, so that killed runs leave one file at most
     with open(temporary, "wb") as file:
         np.savez(file, weights=progress.weights, adam_mean=progress.adam.mean, adam_square=progress.adam.square,
                  adam_average=progress.adam.average, mean=progress.mean, reciprocal_deviation=progress.reciprocal_deviation,
@@ -65,13 +66,22 @@ def load_checkpoint(folder, n_parameters):
     if not paths:
         return None
     try:
-        with np.load(paths[-1], allow_pickle=False) as file:
+        with open(paths[-1], "rb") as raw, np.load(raw, allow_pickle=False) as file:  # np.load alone leaves a damaged file open
             data = {name: file[name] for name in file.files}
         step, epoch, position = map(int, data["counters"])
         adam = AdamState(data["adam_mean"], data["adam_square"], data["adam_average"])
         progress = Progress(data["weights"], adam, data["mean"], data["reciprocal_deviation"], step, epoch, position)
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise FormatError(f"{paths[-1]}: not a checkpoint ({type(error).__name__}); delete it to go on from the one before") from error
-    if progress.weights.shape != (n_parameters,):
-        raise FormatError(f"{paths[-1]}: got {progress.weights.size} parameters, expected {n_parameters}; use another work folder")
+    except ACCIDENTS as error:
+        raise FormatError(f"{paths[-1]}: got a damaged file ({type(error).__name__}), expected a checkpoint; delete it to go on from "
+                          "the one before") from error
+    return checked(paths[-1], progress, n_parameters)
+
+
+def checked(path, progress, n_parameters):
+    """Require that a checkpoint fits the network. Parameters: path (for the error), progress, n_parameters. Returns the progress."""
+    for vector in (progress.weights, *progress.adam):
+        if vector.shape != (n_parameters,) or vector.dtype != np.float32:
+            raise FormatError(f"{path}: got {vector.size} parameters, expected {n_parameters}; use another work folder")
+    if progress.mean.shape != progress.reciprocal_deviation.shape or min(progress[-3:]) < 0:
+        raise FormatError(f"{path}: got counters or normalisation that no run writes; delete it to go on from the one before")
     return progress

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 import tomllib
 
+from refasr import checks
 from refasr.audio.augment import AugmentSettings
 from refasr.errors import FormatError
 from refasr.train.objective import ObjectiveSettings
@@ -17,6 +18,7 @@ class DataSettings:
     manifest : path, relative to the configuration file.
     where : terms `column=value`.
     copies : times each recording is heard in an epoch, augmented anew each time.
+    fraction : chance that a recording is heard at all in each of these times.
     join : up to so many recordings of one speaker are said in a row.
     least_confidence : recordings whose `extra` is `pseudo:X` with X below this are left out.
     """
@@ -24,6 +26,7 @@ class DataSettings:
     manifest: str
     where: tuple = ()
     copies: int = 1
+    fraction: float = 1.0
     join: int = 1
     least_confidence: float = -1e9
 
@@ -43,9 +46,11 @@ class ScheduleSettings:
     """Learning rate and length, as functions of the step only.
 
     The rate climbs for `warmup_steps`, holds until `hold` of the way, and falls along a cosine to `final` of its peak.
+    `stop` ends the run early, at that step, for a next stage to go on from; 0 lets it run to `steps`.
     """
 
     steps: int = 10000
+    stop: int = 0
     learning_rate: float = 2e-3
     warmup_steps: int = 200
     hold: float = 0.3
@@ -53,6 +58,10 @@ class ScheduleSettings:
     clip: float = 5.0
     average_decay: float = 0.999
     weight_decay: float = 0.0
+
+    def end(self):
+        """The step after which the run is over."""
+        return min(self.steps, self.stop or self.steps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,6 +71,7 @@ class BatchSettings:
     seconds : audio in one batch, padding counted.  utterances : the most in one batch.
     shards : independent parts whose gradients are added in order; as many threads may work.
     lead_s, trail_s, gap_s : largest silence before, after and between recordings.
+    cross_join : chance that a row of at most `cross_join_s` seconds is paired with a row of any other source.
     mask_bins, mask_frames : largest hole in frequency and in time (10 ms frames), from step `mask_from_step` on.
     """
 
@@ -71,6 +81,8 @@ class BatchSettings:
     lead_s: float = 0.3
     trail_s: float = 0.4
     gap_s: float = 0.3
+    cross_join: float = 0.0
+    cross_join_s: float = 5.0
     mask_bins: int = 0
     mask_frames: int = 0
     mask_from_step: int = 0
@@ -106,16 +118,59 @@ class TrainConfig:
 SECTIONS = {"model": Architecture, "objective": ObjectiveSettings, "augment": AugmentSettings, "schedule": ScheduleSettings,
             "batch": BatchSettings, "noise": DataSettings, "rooms": DataSettings}
 LISTS = {"data": DataSettings, "evaluate": EvaluationSettings}
+MANY = 10**9
+LIMITS = {
+    TrainConfig: {"seed": (0, 2**63), "evaluate_every": (1, MANY), "log_every": (1, MANY), "checkpoint_s": (0, MANY)},
+    Architecture: {"n_inputs": (1, 65536), "encoder_widths": (1, 65536), "embedding_width": (1, 65536), "predictor_width": (1, 65536),
+                   "joiner_width": (1, 65536), "stack": (1, 100)},
+    ObjectiveSettings: {"dropout": (0, 0.99), "predictor_dropout": (0, 1), "fastemit": (0, 100)},
+    ScheduleSettings: {"steps": (1, MANY), "stop": (0, MANY), "learning_rate": (0, 10), "warmup_steps": (0, MANY),
+                       "hold": (0, 0.99), "final": (0, 1), "clip": (1e-9, MANY), "average_decay": (0, 1), "weight_decay": (0, 1)},
+    BatchSettings: {"seconds": (0.1, MANY), "utterances": (1, MANY), "shards": (1, 64), "lead_s": (0, 60), "trail_s": (0, 60),
+                    "gap_s": (0, 60), "cross_join": (0, 1), "cross_join_s": (0, MANY),
+                    "mask_bins": (0, 40), "mask_frames": (0, 1000), "mask_from_step": (0, MANY)},
+    DataSettings: {"copies": (1, 1000), "fraction": (0, 1), "join": (1, 1000)},
+    EvaluationSettings: {"limit": (1, MANY)},
+}
 
 
-def build(kind, values, where):
+def check_value(place, value, default):
+    """Require a value like the default.
+
+    Parameters
+    ----------
+    place : str         File, table and key, for the error.
+    value : object      From TOML, or a finished section.
+    default : object    The field's default; `dataclasses.MISSING` stands for text, None for a section.
+
+    Raises
+    ------
+    FormatError
+    """
+    default = "text" if default is dataclasses.MISSING else default
+    if isinstance(default, tuple) and isinstance(value, list):
+        pair = len(default) == 2 and isinstance(default[0], float)
+        if pair and len(value) != 2 or not value and default:
+            raise FormatError(f"{place}: got {len(value)} values, expected something like {list(default)}")
+        for element in value:
+            check_value(place, element, default[0] if default else "text")
+        return
+    number = isinstance(default, (int, float)) and isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number and not isinstance(value, DataSettings if default is None else type(default)):
+        raise FormatError(f"{place}: got {value!r}, expected something like {default!r}")
+    if isinstance(default, int) and isinstance(value, float):
+        raise FormatError(f"{place}: got {value!r}, expected a whole number")
+
+
+def build(kind, values, where, **given):
     """Make a settings object from a TOML table.
 
     Parameters
     ----------
-    kind : type      Dataclass to make.
-    values : dict    The table.
-    where : str      File and table, for errors.
+    kind : type         Dataclass to make.
+    values : dict       The table.
+    where : str         File and table, for errors.
+    **given : object    Fields that no table may set.
 
     Returns
     -------
@@ -123,23 +178,21 @@ def build(kind, values, where):
 
     Raises
     ------
-    FormatError      Naming an unknown key or a value of the wrong type.
+    FormatError         Naming an unknown key or a value of the wrong type.
+    RangeError          Naming a number out of its range.
     """
     if not isinstance(values, dict):
         raise FormatError(f"{where}: got {values!r}, expected a table")
-    fields = {field.name: field for field in dataclasses.fields(kind)}
+    fields = {field.name: field for field in dataclasses.fields(kind) if field.name != "folder"}
     for key, value in values.items():
         if key not in fields:
             raise FormatError(f"{where}: got unknown key {key!r}, expected one of {', '.join(fields)}")
-        default = fields[key].default
-        number = isinstance(default, (int, float)) and isinstance(value, (int, float)) and not isinstance(value, bool)
-        sequence = isinstance(default, tuple) and isinstance(value, list)
-        if default is not dataclasses.MISSING and not (number or sequence or isinstance(value, type(default))):
-            raise FormatError(f"{where}: {key}: got {value!r}, expected something like {default!r}")
-        if isinstance(default, int) and isinstance(value, float):
-            raise FormatError(f"{where}: {key}: got {value!r}, expected a whole number")
+        check_value(f"{where}: {key}", value, fields[key].default)
+        for number in value if isinstance(value, list) else [value]:
+            if key in LIMITS.get(kind, ()):
+                checks.between(f"{where}: {key}", number, *LIMITS[kind][key])
     try:
-        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+        return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}, **given)
     except TypeError as error:
         raise FormatError(f"{where}: {error}; complete the table") from error
 
@@ -157,7 +210,8 @@ def read_config(path):
 
     Raises
     ------
-    FormatError    If the file is missing, is not TOML, or holds an unknown key or a wrong value.
+    FormatError    If the file is missing, is not TOML, or holds an unknown key or a value of the wrong type.
+    RangeError     If a number is out of its range.
     """
     path = pathlib.Path(path)
     try:
@@ -173,7 +227,4 @@ def read_config(path):
         if not isinstance(values.get(name, []), list):
             raise FormatError(f"{path}: {name}: got a single table, expected [[{name}]]")
         values[name] = tuple(build(kind, entry, f"{path} [[{name}]]") for entry in values.get(name, []))
-    unknown = set(values) - {field.name for field in dataclasses.fields(TrainConfig)}
-    if unknown:
-        raise FormatError(f"{path}: got unknown key {sorted(unknown)[0]!r}, expected a key of TrainConfig")
-    return TrainConfig(folder=path.parent.resolve(), **values)
+    return build(TrainConfig, values, str(path), folder=path.parent.resolve())

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr import corpus
+from refasr.errors import FormatError
 from refasr.transducer.units import encode_text
 
 SAMPLE_RATE_HZ = 16000
@@ -31,7 +32,33 @@ class Piece(NamedTuple):
 def confidence(utterance):
     """Confidence of a machine-made transcript, or 0. Parameters: utterance. Returns a float."""
     kind, _, value = utterance.extra.partition(":")
-    return float(value) if kind == "pseudo" else 0.0
+    try:
+        return float(value) if kind == "pseudo" else 0.0
+    except ValueError:
+        raise FormatError(f"{utterance.origin()}: got extra {utterance.extra!r:.40}, expected pseudo:NUMBER") from None
+
+
+def selected(config, settings):
+    """Utterances that a table of the configuration names.
+
+    Parameters
+    ----------
+    config : TrainConfig
+    settings : DataSettings or EvaluationSettings
+
+    Returns
+    -------
+    list of Utterance
+
+    Raises
+    ------
+    FormatError, RangeError    For the manifest or the terms, or if nothing matches.
+    """
+    path = config.path(settings.manifest)
+    chosen = corpus.select(corpus.read_manifest(path), list(settings.where))
+    if not chosen:
+        raise FormatError(f"{path}: got no utterance with {' and '.join(settings.where) or 'any content'}, expected some; correct where")
+    return chosen
 
 
 def training_files(config):
@@ -44,11 +71,19 @@ def training_files(config):
     Returns
     -------
     list of list of Utterance    One list for each [[data]] table.
+
+    Raises
+    ------
+    FormatError                  If there is no such table, or one that names nothing.
     """
+    if not config.data:
+        raise FormatError(f"{config.folder}: got a configuration without [[data]], expected at least one such table; add it")
     shares = []
     for share in config.data:
-        chosen = corpus.select(corpus.read_manifest(config.path(share.manifest)), list(share.where))
-        shares.append([utterance for utterance in chosen if confidence(utterance) >= share.least_confidence])
+        sure = [utterance for utterance in selected(config, share) if confidence(utterance) >= share.least_confidence]
+        if not sure:
+            raise FormatError(f"{share.manifest}: got no utterance as sure as {share.least_confidence}, expected some; lower least_confidence")
+        shares.append(sure)
     return shares
 
 
@@ -102,13 +137,38 @@ def group_by_speaker(pieces, largest, rng):
     return groups
 
 
-def epoch_examples(shares, settings, seed, epoch):
+def cross_join(groups, settings, rng):
+    """Let strangers meet: some short rows are continued by a row from anywhere else.
+
+    A source has its own sound and its own words. A network soon takes the sound for a hint at the words; where digits in a
+    kitchen are followed by an order from a studio, it has to listen.
+
+    Parameters
+    ----------
+    groups : list of list of Piece
+    settings : BatchSettings         `cross_join`, the chance, and `cross_join_s`, the longest row that takes part.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    list of list of Piece
+    """
+    short = [i for i in range(len(groups)) if sum(piece.seconds for piece in groups[i]) <= settings.cross_join_s]
+    chosen = [short[i] for i in rng.permutation(len(short)) if rng.random() < settings.cross_join]
+    half = len(chosen) // 2
+    joined = [groups[first] + groups[second] for first, second in zip(chosen[:half], chosen[half:])]
+    taken = set(chosen[: 2 * half])
+    return [group for i, group in enumerate(groups) if i not in taken] + joined
+
+
+def epoch_examples(shares, settings, batch, seed, epoch):
     """Everything heard in one epoch.
 
     Parameters
     ----------
     shares : list of list of Piece
     settings : tuple of DataSettings    One for each share.
+    batch : BatchSettings
     seed, epoch : int
 
     Returns
@@ -116,13 +176,15 @@ def epoch_examples(shares, settings, seed, epoch):
     list of Example
     """
     rng = np.random.default_rng([seed, epoch])
-    examples = []
+    groups = []
     for pieces, share in zip(shares, settings):
         for _ in range(share.copies):
-            for group in group_by_speaker(pieces, share.join, rng):
-                text = " ".join(piece.text for piece in group)
-                seconds = sum(piece.seconds for piece in group)
-                examples.append(Example(tuple(piece.index for piece in group), encode_text(text), seconds, len(examples)))
+            heard = [piece for piece in pieces if share.fraction == 1 or rng.random() < share.fraction]
+            groups += group_by_speaker(heard, share.join, rng)
+    examples = []
+    for group in cross_join(groups, batch, rng):
+        text, seconds = " ".join(piece.text for piece in group), sum(piece.seconds for piece in group)
+        examples.append(Example(tuple(piece.index for piece in group), encode_text(text), seconds, len(examples)))
     return examples
 
 

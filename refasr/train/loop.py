@@ -114,7 +114,7 @@ class Trainer:
             weights, mean, deviation = flatten(model.parameters, self.shapes), model.mean, model.reciprocal_deviation
         else:
             weights = flatten(initialise(config.model, config.seed), self.shapes)
-            examples = epoch_examples(self.shares, config.data, config.seed, 0)
+            examples = epoch_examples(self.shares, config.data, config.batch, config.seed, 0)
             chosen = np.random.default_rng([config.seed, 4]).permutation(len(examples))[:NORMALISATION_EXAMPLES]
             self.maker.fit_normalisation([examples[i] for i in chosen])
             mean, deviation = self.maker.mean, self.maker.reciprocal_deviation
@@ -175,12 +175,12 @@ class Trainer:
         (Progress, dict)       After every step.
         """
         saved = time.monotonic()
-        while progress.step < self.config.schedule.steps:
-            examples = epoch_examples(self.shares, self.config.data, self.config.seed, progress.epoch)
+        while progress.step < self.config.schedule.end():
+            examples = epoch_examples(self.shares, self.config.data, self.config.batch, self.config.seed, progress.epoch)
             batches = epoch_batches(examples, self.config.batch, self.config.seed, progress.epoch)
             for batch in batches[progress.position :]:
                 progress, figures = self.update(progress, batch)
-                last = progress.step >= self.config.schedule.steps
+                last = progress.step >= self.config.schedule.end()
                 if last or time.monotonic() - saved > self.config.checkpoint_s:
                     checkpoints.save_checkpoint(self.folder, progress)
                     saved = time.monotonic()

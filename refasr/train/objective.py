@@ -39,12 +39,13 @@ class TransducerObjective:
     def __call__(self, network, batch, rng):
         """Losses and gradients of one batch. Parameters: network, batch, rng. Returns (dict, dict)."""
         masks, text_kept = self.draw_masks(network, batch, rng)
-        h, encoder_cache = network.encoder.forward(batch.features, masks, batch.active())
+        active = batch.active()
+        h, encoder_cache = network.encoder.forward(batch.features, active, masks)
         g, predictor_cache = network.predictor.forward(labels_with_start(batch.labels))
         e, p = network.joiner.project_audio(h), network.joiner.project_text(g)
         total, de, dp, gradients = self.grids(network.joiner, batch, e, p, text_kept)
         gradients |= projection_gradients(h, g, de, dp)
-        gradients |= network.encoder.backward(de @ network.joiner.audio.T, encoder_cache, masks, batch.active())
+        gradients |= network.encoder.backward(de @ network.joiner.audio.T, active, encoder_cache, masks)
         gradients |= network.predictor.backward(dp @ network.joiner.text.T, predictor_cache)
         return {"rnnt": total}, gradients
 
@@ -59,12 +60,13 @@ class TransducerObjective:
 
         Returns
         -------
-        (list of float32 [B, N] or None, float32 [B])    Dropout of each layer; 0 or 1 for each utterance's text side.
+        (list of float32 [R, N] or None, float32 [B])    Dropout of each layer; 0 or 1 for each utterance's text side.
         """
         keep, n = 1 - self.settings.dropout, len(batch.labels)
         masks = None
         if keep < 1:
-            masks = [(rng.random((n, layer.gain.size)) < keep).astype(F32) / F32(keep) for layer in network.encoder.layers]
+            drawn = [(rng.random((n, layer.gain.size)) < keep).astype(F32) / F32(keep) for layer in network.encoder.layers]
+            masks = [np.concatenate([mask[:running] for running in batch.active()]) for mask in drawn]  # the same at every frame
         return masks, (rng.random(n) >= self.settings.predictor_dropout).astype(F32)
 
     def grids(self, joiner, batch, e, p, text_kept):
@@ -74,7 +76,7 @@ class TransducerObjective:
         ----------
         joiner : Joiner
         batch : Batch
-        e : float32 [T, B, J]        Projected audio.
+        e : float32 [R, J]           Projected audio.
         p : float32 [U+1, B, J]      Projected text.
         text_kept : float32 [B]      1, or 0 where the text side is dropped.
 
@@ -85,12 +87,12 @@ class TransducerObjective:
         total, de, dp = 0.0, np.zeros_like(e), np.zeros_like(p)
         doutput, dbias = np.zeros_like(joiner.output), np.zeros_like(joiner.output_bias)
         for b, labels in enumerate(batch.labels):
-            n_frames, n_rows, weight = batch.n_frames[b], len(labels) + 1, F32(batch.weights[b])
-            logits, hidden = joiner.forward(np.ascontiguousarray(e[:n_frames, b]), p[:n_rows, b] * text_kept[b])
+            rows, n_rows, weight = batch.rows_of(b), len(labels) + 1, F32(batch.weights[b])
+            logits, hidden = joiner.forward(e[rows], p[:n_rows, b] * text_kept[b])
             result = self._loss(logits, labels, self.settings.fastemit)
             gradient = result.gradient if weight == 1 else result.gradient * weight
             audio, text, output, bias = joiner.backward(gradient, hidden)
-            de[:n_frames, b], dp[:n_rows, b] = audio, text * text_kept[b]
+            de[rows], dp[:n_rows, b] = audio, text * text_kept[b]
             doutput += output
             dbias += bias
             total += float(weight) * result.loss
@@ -110,9 +112,9 @@ def projection_gradients(h, g, de, dp):
 
     Parameters
     ----------
-    h : float32 [T, B, D]       Audio encodings.
+    h : float32 [R, D]          Audio encodings.
     g : float32 [U+1, B, P]     Text encodings.
-    de : float32 [T, B, J]      Gradient of the projected audio.
+    de : float32 [R, J]         Gradient of the projected audio.
     dp : float32 [U+1, B, J]    Gradient of the projected text.
 
     Returns

@@ -12,7 +12,7 @@ from refasr.features import fbank
 from refasr.metrics import wer
 from refasr.search import greedy
 from refasr.train.batches import BatchMaker
-from refasr.train.examples import pieces_of, training_files
+from refasr.train.examples import pieces_of, selected, training_files
 from refasr.train.loop import Trainer, views
 from refasr.train.objective import TransducerObjective
 from refasr.train.store import open_store
@@ -26,8 +26,7 @@ def sounds(config, settings):
     """Noise or room recordings of the configuration. Parameters: config, settings. Returns a list of float32 [S]."""
     if settings is None:
         return []
-    chosen = corpus.select(corpus.read_manifest(config.path(settings.manifest)), list(settings.where))
-    return [corpus.read_samples(utterance) for utterance in chosen]
+    return [corpus.read_samples(utterance) for utterance in selected(config, settings)]
 
 
 def prepare(config, backend_name="fast", threads=2, progress=iter):
@@ -65,7 +64,7 @@ class Evaluator:
         self.sets = {}
         log_mel, plan = trainer.backend(fbank.log_mel), fbank.Plan.of(trainer.config.model.profile)
         for settings in trainer.config.evaluate:
-            chosen = corpus.select(corpus.read_manifest(trainer.config.path(settings.manifest)), list(settings.where))
+            chosen = selected(trainer.config, settings)
             chosen = chosen[:: max(1, len(chosen) // settings.limit)][: settings.limit]
             self.sets[settings.name] = [(log_mel(corpus.read_samples(item), plan), corpus.transcript(item)) for item in chosen]
 
@@ -143,7 +142,7 @@ def follow(trainer, report=lambda line: None, bar=lambda first: itertools.repeat
         next(ticks, None)
         recent.append(figures)
         audio_s += figures["frames"] * 0.04
-        last = progress.step == config.schedule.steps
+        last = progress.step == config.schedule.end()
         line = {}
         if progress.step % config.log_every == 0 or last:
             elapsed = time.monotonic() - started
