@@ -35,9 +35,9 @@ class LstmState(NamedTuple):
 class LstmCache(NamedTuple):
     """What the backward pass needs."""
 
-    gates: np.ndarray      # float32 (T, B, 4N)  after their sigmoid or tanh
-    cells: np.ndarray      # float32 (T, B, N)
-    cell_tanh: np.ndarray  # float32 (T, B, N)
+    gates: np.ndarray      # float32 (R, 4N)  after their sigmoid or tanh
+    cells: np.ndarray      # float32 (R, N)
+    cell_tanh: np.ndarray  # float32 (R, N)
 
 
 def zero_state(weights):
@@ -90,18 +90,18 @@ def lstm_step(x, state, weights):
     return LstmState(h, c)
 
 
-def lstm_sequence(x, weights, active=None):
+def lstm_sequence(x, active, weights):
     """A batch of sequences from zero state, keeping what the backward pass needs.
 
     Parameters
     ----------
-    x : float32 [T, B, K]              Inputs, the longest sequence first, padded at the end.
+    x : float32 [R, K]                 Inputs as rows: frame 0 of every sequence, then frame 1 of those that have one, ...
+    active : int32 [T], falling        How many sequences have a frame t: the first ones, for the longest stands first.
     weights : LstmWeights              Of the layer.
-    active : int32 [T], or None        How many sequences have a frame t: they are the first ones. None: all, always.
 
     Returns
     -------
-    (float32 [T, B, N], LstmCache)     Outputs h, and the cache; both are 0 where a sequence has ended.
+    (float32 [R, N], LstmCache)        Outputs h, and the cache.
 
     Raises
     ------
@@ -109,42 +109,36 @@ def lstm_sequence(x, weights, active=None):
 
     Notes
     -----
-    Twin: BOUND, sums in another order, carried along by the recurrence. Cost: sum(active)*(K+N)*4N MAC.
+    Twin: BOUND, sums in another order, carried along by the recurrence. Cost: R*(K+N)*4N MAC.
     """
-    check_sequence(x, weights, active)
-    n_frames, batch, _ = x.shape
-    width = weights.recurrent.shape[0]
-    gates = np.zeros((n_frames, batch, 4 * width), F32)
-    outputs, cells, cell_tanh = (np.zeros((n_frames, batch, width), F32) for _ in range(3))
-    h = c = np.zeros((batch, width), F32)
-    for t, n in enumerate(rows_by_frame(x, active)):
-        gates[t, :n] = activate(x[t, :n] @ weights.input + h[:n] @ weights.recurrent + weights.bias)
-        h, c, cell_tanh[t, :n] = next_cell(gates[t, :n], c[:n])
-        outputs[t, :n], cells[t, :n] = h, c
+    check_sequence(x, active, weights)
+    n_rows, width = len(x), weights.recurrent.shape[0]
+    gates = np.empty((n_rows, 4 * width), F32)
+    outputs, cells, cell_tanh = (np.empty((n_rows, width), F32) for _ in range(3))
+    h = c = np.zeros((active[0], width), F32)
+    for n, now in zip(active, rows_by_frame(active)):
+        gates[now] = activate(x[now] @ weights.input + h[:n] @ weights.recurrent + weights.bias)
+        h, c, cell_tanh[now] = next_cell(gates[now], c[:n])
+        outputs[now], cells[now] = h, c
     return outputs, LstmCache(gates, cells, cell_tanh)
 
 
-def rows_by_frame(x, active):
-    """Rows to compute at each frame. Parameters: x, active (or None). Returns int32 [T]."""
-    return np.full(x.shape[0], x.shape[1], np.int32) if active is None else active
-
-
-def lstm_sequence_backward(dh, x, outputs, cache, weights, active=None, want_dx=True):
+def lstm_sequence_backward(dh, x, active, outputs, cache, weights, want_dx=True):
     """Gradients of `lstm_sequence`, from the last frame to the first.
 
     Parameters
     ----------
-    dh : float32 [T, B, N]         Gradient of the outputs; ignored where a sequence has ended.
-    x : float32 [T, B, K]          Inputs of the forward pass.
-    outputs : float32 [T, B, N]    Outputs of the forward pass.
-    cache : LstmCache              From the forward pass.
-    weights : LstmWeights          Of the layer.
-    active : int32 [T], or None    As in the forward pass.
-    want_dx : bool                 False for a first layer, whose inputs are data and need no gradient.
+    dh : float32 [R, N]           Gradient of the outputs.
+    x : float32 [R, K]            Inputs of the forward pass.
+    active : int32 [T]            Of the forward pass.
+    outputs : float32 [R, N]      Of the forward pass.
+    cache : LstmCache             Of the forward pass.
+    weights : LstmWeights         Of the layer.
+    want_dx : bool                False for a first layer, whose inputs are data and need no gradient.
 
     Returns
     -------
-    (dx or None, LstmWeights)      Gradient of the inputs, and of the weights.
+    (dx or None, LstmWeights)     Gradient of the inputs, and of the weights.
 
     Raises
     ------
@@ -154,40 +148,35 @@ def lstm_sequence_backward(dh, x, outputs, cache, weights, active=None, want_dx=
     -----
     Twin: BOUND; both are linear in dh and differ only in the order of sums. Cost: twice the forward pass.
     """
-    check_backward(dh, x, outputs, cache, weights, active)
-    n_frames, batch, width = dh.shape
-    da = np.zeros((n_frames, batch, 4 * width), F32)
-    dh_next, dc = np.zeros((batch, width), F32), np.zeros((batch, width), F32)
-    rows = rows_by_frame(x, active)
-    for t in range(n_frames - 1, -1, -1):
-        n = rows[t]
-        i, f, g, o = np.split(cache.gates[t, :n], 4, axis=-1)
-        cell_tanh = cache.cell_tanh[t, :n]
-        c_before = cache.cells[t - 1, :n] if t > 0 else np.zeros((n, width), F32)
-        dh_t = dh[t, :n] + dh_next[:n]
-        dc[:n] += dh_t * o * (F32(1) - cell_tanh * cell_tanh)
-        da[t, :n] = np.concatenate([dc[:n] * g * i * (F32(1) - i), dc[:n] * c_before * f * (F32(1) - f),
-                                    dc[:n] * i * (F32(1) - g * g), dh_t * cell_tanh * o * (F32(1) - o)], axis=-1)
-        dc[:n] *= f
-        dh_next[:n] = da[t, :n] @ weights.recurrent.T
-    return da @ weights.input.T if want_dx else None, weight_gradients(da, x, outputs)
+    check_backward(dh, x, active, outputs, cache, weights)
+    da = np.empty(cache.gates.shape, F32)
+    dh_next, dc = (np.zeros((active[0], dh.shape[1]), F32) for _ in range(2))
+    cells_before = frame_before(cache.cells, active)
+    for n, now in reversed(list(zip(active, rows_by_frame(active)))):
+        i, f, g, o = np.split(cache.gates[now], 4, axis=-1)
+        c_before, cell_tanh, dc_now = cells_before[now], cache.cell_tanh[now], dc[:n]
+        dh_now = dh[now] + dh_next[:n]
+        dc_now += dh_now * o * (F32(1) - cell_tanh * cell_tanh)
+        da[now] = np.concatenate([dc_now * g * i * (F32(1) - i), dc_now * c_before * f * (F32(1) - f),
+                                  dc_now * i * (F32(1) - g * g), dh_now * cell_tanh * o * (F32(1) - o)], axis=-1)
+        dc_now *= f
+        dh_next[:n] = da[now] @ weights.recurrent.T
+    dweights = LstmWeights(x.T @ da, frame_before(outputs, active).T @ da, da.sum(axis=0))
+    return da @ weights.input.T if want_dx else None, dweights
 
 
-def weight_gradients(da, x, outputs):
-    """From pre-activation gradients to those of the weights: over all frames at once.
+def rows_by_frame(active):
+    """Where each frame's rows are. Parameters: active, int32 [T]. Returns a list of T slices."""
+    ends = np.cumsum(active)
+    return [slice(end - n, end) for n, end in zip(active, ends)]
 
-    Parameters
-    ----------
-    da : float32 [T, B, 4N]        Gradient of the pre-activations, 0 where a sequence has ended.
-    x : float32 [T, B, K]          Inputs.
-    outputs : float32 [T, B, N]    Outputs.
 
-    Returns
-    -------
-    LstmWeights
-    """
-    flat = lambda array: array.reshape(-1, array.shape[-1])
-    return LstmWeights(flat(x).T @ flat(da), flat(outputs[:-1]).T @ flat(da[1:]), flat(da).sum(axis=0))
+def frame_before(rows, active):
+    """For each row, that of the same sequence one frame earlier; 0 at the start. Parameters: rows, active. Returns an array."""
+    places, result = rows_by_frame(active), np.zeros_like(rows)
+    for n, now, before in zip(active[1:], places[1:], places):
+        result[now] = rows[before][:n]
+    return result
 
 
 def check_weights(weights, n_inputs):
@@ -208,25 +197,22 @@ def check_step(x, state, weights):
     checks.array("state.c", state.c, F32, weights.recurrent.shape[:1])
 
 
-def check_sequence(x, weights, active):
-    """Validate the arguments of a sequence. Parameters: x, weights, active."""
-    checks.array("x", x, F32, (None, None, None))
-    checks.between("T", x.shape[0], 1, 1 << 24)
-    checks.between("B", x.shape[1], 1, 1 << 16)
-    checks.between("K", x.shape[2], 1, 1 << 16)
-    check_weights(weights, x.shape[2])
-    if active is not None:
-        checks.array("active", active, np.int32, x.shape[:1])
-        checks.between("active", active[0], 0, x.shape[1])
-        checks.between("active", active[-1], 0, x.shape[1])
-        if (active[1:] > active[:-1]).any():
-            raise RangeError("active: got a rise, expected the longest sequence first; sort the batch by length")
+def check_sequence(x, active, weights):
+    """Validate the arguments of a sequence. Parameters: x, active, weights."""
+    checks.array("active", active, np.int32, (None,))
+    checks.between("T", len(active), 1, 1 << 24)
+    checks.between("active", active[-1], 1, 1 << 16)
+    if (active[1:] > active[:-1]).any():
+        raise RangeError("active: got a rise, expected the longest sequence first; sort the batch by length")
+    checks.array("x", x, F32, (int(active.sum()), None))
+    checks.between("K", x.shape[1], 1, 1 << 16)
+    check_weights(weights, x.shape[1])
 
 
-def check_backward(dh, x, outputs, cache, weights, active):
-    """Validate the backward arguments. Parameters: dh, x, outputs, cache, weights, active."""
-    check_sequence(x, weights, active)
-    wanted = (*x.shape[:2], weights.recurrent.shape[0])
+def check_backward(dh, x, active, outputs, cache, weights):
+    """Validate the backward arguments. Parameters: dh, x, active, outputs, cache, weights."""
+    check_sequence(x, active, weights)
+    wanted = (len(x), weights.recurrent.shape[0])
     for name, value in (("dh", dh), ("outputs", outputs), ("cache.cells", cache.cells), ("cache.cell_tanh", cache.cell_tanh)):
         checks.array(name, value, F32, wanted)
-    checks.array("cache.gates", cache.gates, F32, (*wanted[:2], 4 * wanted[2]))
+    checks.array("cache.gates", cache.gates, F32, (len(x), 4 * wanted[1]))

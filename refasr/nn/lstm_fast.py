@@ -15,7 +15,8 @@ from refasr.twins import BOUND, twin_of
 
 F32 = np.float32
 EPS = float(np.finfo(F32).eps)
-ONE, ZERO = F32(1), F32(0)
+ONE = F32(1)
+BLOCK = 64  # rows
 
 
 @kernel
@@ -72,30 +73,29 @@ def _step(x, h_before, c_before, wx, wh, bias, a, h, c, cell_tanh):
 
 
 @kernel
-def _copy_rows(x, out):
-    for i in range(x.shape[0]):
-        given, row = x[i], out[i]
-        for j in range(given.size):
-            row[j] = given[j]
-
-
-@kernel
-def _sequence(x, rows, weight, gates, cells, cell_tanh, h):
-    """`weight` is Wx, Wh and the bias below one another: the layer's input is (x[t], h[t - 1], 1)."""
-    batch, n_inputs, width = x.shape[1], x.shape[2], h.shape[2]
-    panels = _pack(weight, PANEL)
-    inputs = np.zeros((batch, n_inputs + width + 1), np.float32)
-    inputs[:, -1] = ONE
+def _sequence(x, active, wx, wh, bias, gates, cells, cell_tanh, h):
+    """The inputs' products are made for a block of rows at a time: many rows a panel, few enough to stay in the cache."""
+    n_rows, width = h.shape
+    panels_x, panels_h = _pack(wx, PANEL), _pack(wh, PANEL)
+    recurrent = np.zeros((active[0], 4 * width), np.float32)
     start = np.zeros(width, np.float32)
-    for t in range(x.shape[0]):
-        n = rows[t]
-        _copy_rows(x[t, :n], inputs[:n, :n_inputs])
-        _multiply(inputs[:n], panels, gates[t, :n])
+    first, before, ready = 0, 0, 0
+    for t in range(active.size):
+        n = active[t]
+        if ready < first + n:
+            end = min(n_rows, first + max(n, BLOCK))
+            _multiply(x[ready:end], panels_x, gates[ready:end])
+            ready = end
+        if t > 0:
+            _multiply(h[before : before + n], panels_h, recurrent[:n])
         for b in range(n):
-            c_before = cells[t - 1, b] if t > 0 else start
-            _gates(gates[t, b], c_before, cells[t, b], cell_tanh[t, b], h[t, b])
-        _copy_rows(h[t, :n], inputs[:n, n_inputs:-1])
-        gates[t, n:], cells[t, n:], cell_tanh[t, n:], h[t, n:] = ZERO, ZERO, ZERO, ZERO
+            row, add = gates[first + b], recurrent[b]
+            for j in range(row.size):
+                row[j] += add[j] + bias[j]
+            c_before = cells[before + b] if t > 0 else start
+            _gates(row, c_before, cells[first + b], cell_tanh[first + b], h[first + b])
+        before = first
+        first += n
 
 
 @kernel
@@ -115,22 +115,25 @@ def _gates_backward(dh, dh_next, gates, c_before, cell_tanh, dc, da):
 
 
 @kernel
-def _sequence_backward(dh, rows, weight_transposed, gates, cells, cell_tanh, dx, da):
-    """`weight_transposed` holds Wh^T and, if the inputs are to get their gradient `dx`, Wx^T beside it. Fills `da` row by row."""
-    n_frames, batch, width = dh.shape
-    panels = _pack(weight_transposed, PANEL)
-    dinputs = np.zeros((batch, weight_transposed.shape[1]), np.float32)  # of (h[t - 1], x[t])
-    dc = np.zeros((batch, width), np.float32)
+def _sequence_backward(dh, active, wx_transposed, wh_transposed, gates, cells, cell_tanh, dx, da):
+    """`dx` without rows is not wanted."""
+    n_rows, width = dh.shape
+    panels_x, panels_h = _pack(wx_transposed, PANEL), _pack(wh_transposed, PANEL)
+    dh_next, dc = np.zeros((active[0], width), np.float32), np.zeros((active[0], width), np.float32)
     start = np.zeros(width, np.float32)
-    first = da.shape[0]
-    for t in range(n_frames - 1, -1, -1):
-        n = rows[t]
+    first, done = n_rows, n_rows
+    for t in range(active.size - 1, -1, -1):
+        n = active[t]
+        if t < active.size - 1:
+            _multiply(da[first : first + active[t + 1]], panels_h, dh_next[: active[t + 1]])
         first -= n
         for b in range(n):
-            c_before = cells[t - 1, b] if t > 0 else start
-            _gates_backward(dh[t, b], dinputs[b, :width], gates[t, b], c_before, cell_tanh[t, b], dc[b], da[first + b])
-        _multiply(da[first : first + n], panels, dinputs[:n])
-        _copy_rows(dinputs[:n, width:], dx[t, :n])
+            row = first + b
+            c_before = cells[row - active[t - 1]] if t > 0 else start
+            _gates_backward(dh[row], dh_next[b], gates[row], c_before, cell_tanh[row], dc[b], da[row])
+        if dx.shape[0] > 0 and (done - first >= BLOCK or t == 0):
+            _multiply(da[first:done], panels_x, dx[first:done])
+            done = first
 
 
 @kernel
@@ -141,17 +144,17 @@ def _transpose(x, out):
 
 
 @kernel
-def _weight_gradient(x, rows, h, da, dweight):
+def _weight_gradient(x, active, h, da, dweight):
     """Of Wx, Wh and the bias below one another, from the layer's inputs (x[t], h[t - 1], 1) as columns."""
-    n_inputs, first = x.shape[2], 0
+    n_inputs, first, before = x.shape[1], active[0], 0
     inputs = np.zeros((dweight.shape[0], da.shape[0]), np.float32)
-    inputs[-1] = ONE
-    for t in range(x.shape[0]):
-        n = rows[t]
-        _transpose(x[t, :n], inputs[:n_inputs, first : first + n])
-        if t > 0:
-            _transpose(h[t - 1, :n], inputs[n_inputs:-1, first : first + n])
+    _transpose(x, inputs[:n_inputs])
+    for t in range(1, active.size):
+        n = active[t]
+        _transpose(h[before : before + n], inputs[n_inputs:-1, first : first + n])
+        before += active[t - 1]
         first += n
+    inputs[-1] = ONE
     _multiply(inputs, _pack(da, PANEL), dweight)
 
 
@@ -174,41 +177,41 @@ def _step_bound(x, state, weights):
     return LstmState(2 * dh + 1e-37, 2 * dc + 1e-37)
 
 
-def _sequence_bound(x, weights, active=None):
-    outputs, cache = reference.lstm_sequence(x, weights, active)
-    terms = (x.shape[2] + outputs.shape[2] + 4) * 2 * EPS
-    h = dh = c_error = np.zeros(outputs.shape[1:])
-    errors_h, errors_c, errors_gates, errors_tanh = [], [], [], []
-    for t in range(len(x)):
-        size = np.abs(x[t]) @ np.abs(weights.input) + np.abs(h) @ np.abs(weights.recurrent) + np.abs(weights.bias)
-        a_error = terms * size + dh @ np.abs(weights.recurrent)
-        c_before = cache.cells[t - 1] if t > 0 else np.zeros_like(cache.cells[0])
-        dh, c_error = _gate_errors(a_error, cache.gates[t], c_before, c_error, cache.cell_tanh[t])
-        h = outputs[t]
-        errors_h.append(dh), errors_c.append(c_error), errors_gates.append(a_error + 8 * EPS), errors_tanh.append(c_error + 8 * EPS)
-    stack = [2 * np.array(errors) + 1e-37 for errors in (errors_h, errors_gates, errors_c, errors_tanh)]
-    return stack[0], LstmCache(*stack[1:])
+def _sequence_bound(x, active, weights):
+    outputs, cache = reference.lstm_sequence(x, active, weights)
+    terms = (x.shape[1] + outputs.shape[1] + 4) * 2 * EPS
+    h_before, c_before = reference.frame_before(outputs, active), reference.frame_before(cache.cells, active)
+    size = np.abs(x) @ np.abs(weights.input) + np.abs(h_before) @ np.abs(weights.recurrent) + np.abs(weights.bias)
+    errors = [np.empty(part.shape) for part in (outputs, *cache)]
+    dh = c_error = np.zeros((active[0], outputs.shape[1]))
+    for n, now in zip(active, reference.rows_by_frame(active)):
+        a_error = terms * size[now] + dh[:n] @ np.abs(weights.recurrent)
+        dh, c_error = _gate_errors(a_error, cache.gates[now], c_before[now], c_error[:n], cache.cell_tanh[now])
+        dh, c_error = np.minimum(dh, 2), np.minimum(c_error, 2 * active.size)  # no more than the values can differ at all
+        for error, value in zip(errors, (dh, a_error + 8 * EPS, c_error, c_error + 8 * EPS)):
+            error[now] = 2 * value + 1e-37
+    return errors[0], LstmCache(*errors[1:])
 
 
-def _backward_bound(dh, x, outputs, cache, weights, active=None, want_dx=True):
+def _backward_bound(dh, x, active, outputs, cache, weights, want_dx=True):
     """The pass is linear in dh: run it on magnitudes, and allow one rounding for each product in the chain."""
-    n_frames, batch, n = dh.shape
+    n = dh.shape[1]
     wide = LstmWeights(*(np.abs(w.astype(np.float64)) for w in weights))
     gates, cells, squashed = (np.abs(part.astype(np.float64)) for part in cache)
-    running = np.arange(batch) < reference.rows_by_frame(x, active)[:, None]
-    da, carried, dc = np.zeros((n_frames, batch, 4 * n)), np.zeros((batch, n)), np.zeros((batch, n))
-    for t in range(n_frames - 1, -1, -1):
-        i, f, g, o = np.split(gates[t], 4, axis=-1)
-        before = cells[t - 1] if t > 0 else np.zeros((batch, n))
-        dh_t = (np.abs(dh[t]) + carried) * running[t, :, None]
-        dc = (dc + dh_t * o * (1 + squashed[t] ** 2)) * running[t, :, None]
-        da[t] = np.concatenate([dc * g * i * (1 + i), dc * before * f * (1 + f), dc * i * (1 + g * g), dh_t * squashed[t] * o * (1 + o)], -1)
-        dc = dc * f
-        carried = da[t] @ wide.recurrent.T
-    roundings = 2 * EPS * ((n_frames + 1) * (4 * n + 16) + n_frames * batch)
-    dw = reference.weight_gradients(da, np.abs(x).astype(np.float64), np.abs(outputs).astype(np.float64))
+    before, da = reference.frame_before(cells, active), np.zeros(gates.shape)
+    carried, dc = np.zeros((active[0], n)), np.zeros((active[0], n))
+    for n_now, now in reversed(list(zip(active, reference.rows_by_frame(active)))):
+        i, f, g, o = np.split(gates[now], 4, axis=-1)
+        dh_now, dc_now, s = np.abs(dh[now]) + carried[:n_now], dc[:n_now], squashed[now]
+        dc_now += dh_now * o * (1 + s**2)
+        da[now] = np.concatenate([dc_now * g * i * (1 + i), dc_now * before[now] * f * (1 + f), dc_now * i * (1 + g * g),
+                                  dh_now * s * o * (1 + o)], axis=-1)
+        dc_now *= f
+        carried[:n_now] = da[now] @ wide.recurrent.T
+    roundings = 2 * EPS * ((active.size + 1) * (4 * n + 16) + len(x))
+    products = (np.abs(x).T @ da, np.abs(reference.frame_before(outputs, active)).T @ da, da.sum(axis=0))
     dx = roundings * (da @ wide.input.T) + 1e-37 if want_dx else None
-    return dx, LstmWeights(*(roundings * part + 1e-37 for part in dw))
+    return dx, LstmWeights(*(roundings * part + 1e-37 for part in products))
 
 
 @twin_of(reference.lstm_step, agree=BOUND(_step_bound, "the K+N products are added in another order"))
@@ -221,23 +224,22 @@ def lstm_step(x, state, weights):
 
 
 @twin_of(reference.lstm_sequence, agree=BOUND(_sequence_bound, "sums in another order, and the recurrence carries the error on"))
-def lstm_sequence(x, weights, active=None):
-    reference.check_sequence(x, weights, active)
-    n_frames, batch, _ = x.shape
+def lstm_sequence(x, active, weights):
+    reference.check_sequence(x, active, weights)
     width = weights.recurrent.shape[0]
-    gates = np.empty((n_frames, batch, 4 * width), np.float32)
-    h, cells, cell_tanh = (np.empty((n_frames, batch, width), np.float32) for _ in range(3))
-    _sequence(x, reference.rows_by_frame(x, active), np.vstack(weights), gates, cells, cell_tanh, h)
+    gates = np.empty((len(x), 4 * width), np.float32)
+    h, cells, cell_tanh = (np.empty((len(x), width), np.float32) for _ in range(3))
+    _sequence(x, active, *weights, gates, cells, cell_tanh, h)
     return h, LstmCache(gates, cells, cell_tanh)
 
 
 @twin_of(reference.lstm_sequence_backward, agree=BOUND(_backward_bound, "linear in dh; sums run in another order"))
-def lstm_sequence_backward(dh, x, outputs, cache, weights, active=None, want_dx=True):
-    reference.check_backward(dh, x, outputs, cache, weights, active)
-    rows, n_inputs, width = reference.rows_by_frame(x, active), x.shape[2], dh.shape[2]
-    used = (weights.recurrent, weights.input) if want_dx else (weights.recurrent,)
-    dx = np.zeros((*x.shape[:2], n_inputs if want_dx else 0), np.float32)
-    da, dweight = np.empty((rows.sum(), 4 * width), np.float32), np.empty((n_inputs + width + 1, 4 * width), np.float32)
-    _sequence_backward(dh, rows, np.ascontiguousarray(np.vstack(used).T), *cache, dx, da)
-    _weight_gradient(x, rows, outputs, da, dweight)
+def lstm_sequence_backward(dh, x, active, outputs, cache, weights, want_dx=True):
+    reference.check_backward(dh, x, active, outputs, cache, weights)
+    n_inputs, width = x.shape[1], dh.shape[1]
+    da, dx = np.empty_like(cache.gates), np.empty((len(x) if want_dx else 0, n_inputs), np.float32)
+    wx_transposed, wh_transposed = (np.ascontiguousarray(part.T) for part in weights[:2])
+    _sequence_backward(dh, active, wx_transposed, wh_transposed, *cache, dx, da)
+    dweight = np.empty((n_inputs + width + 1, 4 * width), np.float32)
+    _weight_gradient(x, active, outputs, da, dweight)
     return dx if want_dx else None, LstmWeights(dweight[:n_inputs], dweight[n_inputs:-1], dweight[-1])

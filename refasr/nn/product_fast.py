@@ -55,13 +55,17 @@ def _fill_tile(tile, n_rows, a, row, panels, p, out, edge):
 def _multiply(a, panels, out):
     """out = a b, where `panels` is b packed in panels of 64."""
     n_rows = out.shape[0]
-    whole = n_rows // ROWS * ROWS
+    whole, left = n_rows // ROWS * ROWS, n_rows % ROWS
     edge = np.empty((ROWS, PANEL), np.float32)
     for p in range(panels.shape[0]):
         for row in range(0, whole, ROWS):
             _fill_tile(zero_tile(4, 4, 16), ROWS, a, row, panels, p, out, edge)
-        for row in range(whole, n_rows):
-            _fill_tile(zero_tile(1, 4, 16), 1, a, row, panels, p, out, edge)
+        if left == 3:
+            _fill_tile(zero_tile(3, 4, 16), 3, a, whole, panels, p, out, edge)
+        elif left == 2:
+            _fill_tile(zero_tile(2, 4, 16), 2, a, whole, panels, p, out, edge)
+        elif left == 1:
+            _fill_tile(zero_tile(1, 4, 16), 1, a, whole, panels, p, out, edge)
 
 
 @kernel

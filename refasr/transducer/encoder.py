@@ -89,38 +89,36 @@ class Encoder:
         after = self._step(x, state, layer.lstm)
         return self._norm(after.h[None], layer.gain, layer.bias)[0][0], after
 
-    def forward(self, x, masks=None, active=None):
-        """Encode a padded batch for training.
+    def forward(self, x, active, masks=None):
+        """Encode a batch for training; its frames are rows, as in `lstm_sequence`.
 
         Parameters
         ----------
-        x : float32 [T, B, K]                        Stacked frames, the longest utterance first.
-        masks : list of float32 [B, N], or None      Dropout factor of each layer's output, constant over time.
-        active : int32 [T], or None                  How many utterances have a frame t; None: all, always.
+        x : float32 [R, K]                         Stacked frames.
+        active : int32 [T]                         How many utterances have a frame t.
+        masks : list of float32 [R, N], or None    Dropout factors of each layer's output.
 
         Returns
         -------
-        (float32 [T, B, D], list)                    Encodings, and one cache a layer for `backward`.
+        (float32 [R, D], list)                     Encodings, and one cache a layer for `backward`.
         """
         caches = []
         for index, layer in enumerate(self.layers):
-            outputs, cache = self._sequence(x, layer.lstm, active)
-            rows, norm_cache = self._norm(outputs.reshape(-1, outputs.shape[-1]), layer.gain, layer.bias)
+            outputs, cache = self._sequence(x, active, layer.lstm)
+            normal, norm_cache = self._norm(outputs, layer.gain, layer.bias)
             caches.append((x, outputs, cache, norm_cache))
-            x = rows.reshape(outputs.shape)
-            if masks is not None:
-                x = x * masks[index]
+            x = normal if masks is None else normal * masks[index]
         return x, caches
 
-    def backward(self, dh, caches, masks=None, active=None):
+    def backward(self, dh, active, caches, masks=None):
         """Gradients of `forward`.
 
         Parameters
         ----------
-        dh : float32 [T, B, D]                     Gradient of the encodings.
+        dh : float32 [R, D]                        Gradient of the encodings.
+        active : int32 [T]                         As in `forward`.
         caches : list                              From `forward`.
-        masks : list of float32 [B, N], or None    The same masks.
-        active : int32 [T], or None                The same.
+        masks : list of float32 [R, N], or None    The same masks.
 
         Returns
         -------
@@ -129,11 +127,8 @@ class Encoder:
         gradients = {}
         for index in range(len(self.layers) - 1, -1, -1):
             layer, (x, outputs, cache, norm_cache) = self.layers[index], caches[index]
-            if masks is not None:
-                dh = dh * masks[index]
-            rows = np.ascontiguousarray(dh).reshape(-1, outputs.shape[-1])
-            drows, dgain, dbias = self._norm_backward(rows, norm_cache, layer.gain)
-            drows = drows.reshape(outputs.shape)
-            dh, weights = self._sequence_backward(drows, x, outputs, cache, layer.lstm, active, want_dx=index > 0)
-            gradients.update(layer_gradients(f"encoder.{index}", weights, dgain, dbias))
+            dh = dh if masks is None else dh * masks[index]
+            doutputs, dgain, dbias = self._norm_backward(dh, norm_cache, layer.gain)
+            dh, weights = self._sequence_backward(doutputs, x, active, outputs, cache, layer.lstm, want_dx=index > 0)
+            gradients |= layer_gradients(f"encoder.{index}", weights, dgain, dbias)
         return gradients

@@ -18,8 +18,8 @@ class PredictorCache(NamedTuple):
     """What the backward pass needs."""
 
     labels: np.ndarray    # int32 (U+1, B)
-    embedded: np.ndarray  # float32 (U+1, B, E)
-    outputs: np.ndarray   # float32 (U+1, B, P)
+    embedded: np.ndarray  # float32 (R, E), R = (U+1) B
+    outputs: np.ndarray   # float32 (R, P)
     lstm: lstm.LstmCache
     norm: norm.LayerNormCache
 
@@ -69,10 +69,10 @@ class Predictor:
         -------
         (float32 [U+1, B, P], PredictorCache)
         """
-        embedded = embedding(labels, self.table)
-        outputs, cache = self._sequence(embedded, self.layer.lstm)
-        rows, norm_cache = self._norm(outputs.reshape(-1, outputs.shape[-1]), self.layer.gain, self.layer.bias)
-        return rows.reshape(outputs.shape), PredictorCache(labels, embedded, outputs, cache, norm_cache)
+        embedded = embedding(labels.ravel(), self.table)
+        outputs, cache = self._sequence(embedded, everywhere(labels), self.layer.lstm)
+        normal, norm_cache = self._norm(outputs, self.layer.gain, self.layer.bias)
+        return normal.reshape(*labels.shape, -1), PredictorCache(labels, embedded, outputs, cache, norm_cache)
 
     def backward(self, dg, cache):
         """Gradients of `forward`.
@@ -86,9 +86,14 @@ class Predictor:
         -------
         dict of str to float32 array
         """
-        drows, dgain, dbias = self._norm_backward(dg.reshape(-1, dg.shape[-1]), cache.norm, self.layer.gain)
-        doutputs = drows.reshape(cache.outputs.shape)
-        dembedded, weights = self._sequence_backward(doutputs, cache.embedded, cache.outputs, cache.lstm, self.layer.lstm)
+        doutputs, dgain, dbias = self._norm_backward(dg.reshape(-1, dg.shape[-1]), cache.norm, self.layer.gain)
+        active = everywhere(cache.labels)
+        dembedded, weights = self._sequence_backward(doutputs, cache.embedded, active, cache.outputs, cache.lstm, self.layer.lstm)
         gradients = layer_gradients("predictor", weights, dgain, dbias)
         gradients["predictor.embedding"] = embedding_backward(dembedded, cache.labels, len(self.table))
         return gradients
+
+
+def everywhere(labels):
+    """Every sequence runs to the end: padding is cheap here. Parameters: labels, [U+1, B]. Returns int32 [U+1]."""
+    return np.full(len(labels), labels.shape[1], np.int32)
