@@ -21,9 +21,9 @@ def add_arguments(parser):
     parser.add_argument("text", metavar="TEXT", nargs="+", help="what is said in it")
     parser.add_argument("--format", choices=FORMATS, default="text", help="default: text")
     parser.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
-    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="a shipped model's name (see refasr info) or a model file")
+    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="a shipped model's name or a model file")
     parser.add_argument("--backend", choices=("fast", "reference"), default="fast", help="compiled, or readable and slow")
-    parser.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0; default is the mean of all")
+    parser.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0; default: mean of all")
     parser.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
     parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output")
 

@@ -26,7 +26,7 @@ def add_arguments(parser):
     features.add_argument("audio", metavar="AUDIO", help="recording, or - for standard input")
     features.add_argument("--profile", default="refasr", metavar="P", help="definition of the features; default refasr")
     for figure in (alignment, features):
-        figure.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0; default is the mean of all")
+        figure.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0")
         figure.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
         figure.add_argument("-o", "--output", metavar="OUT", required=True, help="file to write")
 
