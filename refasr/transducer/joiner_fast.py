@@ -28,20 +28,21 @@ def _hidden(audio, p, hidden):
 
 @kernel
 def _grid(e, p, output, bias, hidden, logits):
+    """Every tile of logits begins as the bias, read with stride 0."""
     n_rows, whole = p.shape[0], p.shape[0] // ROWS * ROWS
     panels = _pack(output, NARROW)
+    begin = np.zeros(panels.shape[0] * NARROW, np.float32)
+    begin[: bias.size] = bias
     edge = np.empty((ROWS, NARROW), np.float32)
     for t in range(e.shape[0]):
         _hidden(e[t], p, hidden[t])
         for n in range(panels.shape[0]):
             for row in range(0, whole, ROWS):
-                _fill_tile(zero_tile(4, 5, 8), ROWS, hidden[t], row, panels, n, logits[t], edge)
+                tile = load_tile(zero_tile(4, 5, 8), begin, n * NARROW, 0)
+                _fill_tile(tile, ROWS, hidden[t], row, panels, n, logits[t], edge)
             for row in range(whole, n_rows):
-                _fill_tile(zero_tile(1, 5, 8), 1, hidden[t], row, panels, n, logits[t], edge)
-        for u in range(n_rows):
-            row = logits[t, u]
-            for v in range(row.size):
-                row[v] += bias[v]
+                tile = load_tile(zero_tile(1, 5, 8), begin, n * NARROW, 0)
+                _fill_tile(tile, 1, hidden[t], row, panels, n, logits[t], edge)
 
 
 @kernel
