@@ -123,3 +123,11 @@ def test_plot_command(files, capsys):
     with pytest.raises(SystemExit) as leaving:
         run(capsys, "plot", "alignment", files / "noise.wav", "tea", "-o", files / "picture.txt")
     assert leaving.value.code == 2 and "expected a name that ends in .png" in capsys.readouterr().err
+
+
+def test_plot_of_features(files, capsys):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'refasr[plots]'")
+    code, out, err = run(capsys, "plot", "features", files / "noise.wav", "-o", files / "features.svg")
+    assert (code, out, err) == (0, "", "") and "<svg" in (files / "features.svg").read_text()
+    code, _, err = run(capsys, "plot", "features", files / "noise.wav", "-o", files / "other.png", "--profile", "none")
+    assert code == 1 and "expected one of refasr" in err and not (files / "other.png").exists()
