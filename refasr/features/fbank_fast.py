@@ -209,7 +209,7 @@ def _windows(signal, plan):
     return out
 
 
-def log_mel_windows_bound(signal, plan):
+def _windows_bound(signal, plan):
     """What float32 may cost each value. Parameters: signal, plan. Returns float64 [T, F].
 
     A sample meets r = 2 log2 n + 16 roundings on its way to the spectrum, and its frame's mean 64, so that each X[k] is off by
@@ -235,9 +235,9 @@ def log_mel_windows_bound(signal, plan):
     return np.log1p(error / low) + 2.0**-22 * (1 + np.abs(stages["logarithm"]))
 
 
-def log_mel_bound(samples, plan):
-    """`log_mel_windows_bound` of the laid-out samples. Parameters: samples, plan. Returns float64 [T, F]."""
-    return log_mel_windows_bound(framing.lay_out(samples, plan.profile), plan)
+def _whole_bound(samples, plan):
+    """`_windows_bound` of the laid-out samples. Parameters: samples, plan. Returns float64 [T, F]."""
+    return _windows_bound(framing.lay_out(samples, plan.profile), plan)
 
 
 def _cost(signal, plan):
@@ -247,16 +247,16 @@ def _cost(signal, plan):
     return count * int(2.5 * n * np.log2(n) + 3 * n + 2 * np.count_nonzero(plan.bank)), 4 * (len(signal) + count * profile.n_bins)
 
 
-WHY = "the same sums in float32 instead of float64, see log_mel_windows_bound"
+WHY = "the same sums in float32 instead of float64, see _windows_bound"
 
 
-@twin_of(fbank.log_mel_windows, agree=BOUND(log_mel_windows_bound, WHY), cost=_cost)
+@twin_of(fbank.log_mel_windows, agree=BOUND(_windows_bound, WHY), cost=_cost)
 def log_mel_windows(signal, plan):
     _check_samples(signal)
     return _windows(signal, plan)
 
 
-@twin_of(fbank.log_mel, agree=BOUND(log_mel_bound, WHY))
+@twin_of(fbank.log_mel, agree=BOUND(_whole_bound, WHY))
 def log_mel(samples, plan):
     _check_samples(samples)
     return _windows(framing.lay_out(samples, plan.profile), plan)
