@@ -61,10 +61,11 @@ def draw_features(options, ax):
     """Log-mel features over time. Parameters: options, ax."""
     from refasr.audio.wav import read_audio
     from refasr.cli import complain
-    from refasr.features import fbank
+    from refasr.features import fbank, normalise
     from refasr.plot import features as figure
     from refasr.twins import select
     plan = fbank.Plan.of(options.profile)
     samples = read_audio(options.audio, sample_rate_hz=plan.profile.sample_rate_hz, channel=options.channel,
                          strict=options.strict, notice=complain)
-    figure.draw(select("fast")(fbank.log_mel)(samples, plan), plan.profile, ax)
+    frames = select("fast")(fbank.log_mel)(samples, plan)
+    figure.draw(normalise.utterance(frames, plan.profile), plan.profile, ax)
