@@ -41,7 +41,7 @@ def rival(module, build):
 
 
 def numbers(result):
-    """All numbers of a result, flat, so that a list of arrays equals one array of them. Parameters: result. Returns float64 [N]."""
+    """All numbers of a result, so that a list of arrays equals one array of them. Parameters: result. Returns float64 [N]."""
     if isinstance(result, (tuple, list)):
         return np.concatenate([np.zeros(0), *map(numbers, result)])
     return np.ravel(np.asarray(result, np.float64))
@@ -98,6 +98,8 @@ def interleave(calls):
             for name, call in calls.items():
                 if spent[name] > BUDGET_S and (len(times[name]) >= FEWEST or min(times[name]) > BUDGET_S):
                     continue
+                if together[name] > 1:
+                    call()  # after another contestant the caches hold that one's data
                 begin = time.perf_counter()
                 for _ in range(together[name]):
                     call()
@@ -172,6 +174,6 @@ def run(bench, roofline):
     if hasattr(module, "measure"):
         rows = []
         for case, contestant, value, unit in module.measure():
-            skipped = {"skipped": str(value)} if isinstance(value, Missing) else {}
-            rows.append(dict(bench=bench, case=case, contestant=contestant, value=None if skipped else value, unit=unit, **skipped))
+            found = dict(value=None, skipped=str(value)) if isinstance(value, Missing) else dict(value=value)
+            rows.append(dict(bench=bench, case=case, contestant=contestant, unit=unit, **found))
         yield add_ratios(rows)

@@ -43,7 +43,7 @@ class TileModel(models.PrimitiveModel):
 
 
 def element(context, builder, kind, array, index, target=None):
-    """Pointer to an element of a contiguous array. Parameters: context, builder, kind, array, index, target. Returns an LLVM value."""
+    """Pointer to an element, as `target`. Parameters: context, builder, kind, array, index, target. Returns an LLVM value."""
     place = builder.gep(cgutils.create_struct_proxy(kind)(context, builder, array).data, [index])
     return place if target is None else builder.bitcast(place, target.as_pointer())
 
@@ -73,7 +73,7 @@ def zero_tile(_, rows, columns, lanes):
 
 
 def plain_load_tile(tile, x, start, stride):
-    """Tile of the shape of `tile` from x[start + r stride : ... + C lanes]. Parameters: tile, x, start, stride. Returns the tile."""
+    """Like `tile`, from x[start + r stride : ... + C lanes]. Parameters: tile, x, start, stride. Returns the tile."""
     return np.array([x.reshape(-1)[start + r * stride :][: tile.shape[1]] for r in range(len(tile))])
 
 
@@ -104,7 +104,8 @@ def store_tile(_, tile, out, start, stride):
     def generate(context, builder, signature, values):
         sums, out_value, start, stride = values
         for n, index in each_vector(builder, tile, start, stride):
-            builder.store(builder.extract_value(sums, n), element(context, builder, out, out_value, index, tile.vector), align=4)
+            place = element(context, builder, out, out_value, index, tile.vector)
+            builder.store(builder.extract_value(sums, n), place, align=4)
         return context.get_dummy_value()
 
     return types.void(tile, out, types.int64, types.int64), generate
@@ -125,14 +126,15 @@ def add_outer(_, tile, a, start, stride, b, row):
         kind = ir.FunctionType(tile.vector, [tile.vector] * 3)
         multiply_add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fma.v{tile.lanes}f32")
         lanes, nothing = ir.Constant(INDEX, tile.lanes), ir.Constant(tile.vector, ir.Undefined)
-        places = [element(context, builder, b, b_value, shifted(builder, row, lanes, c), tile.vector) for c in range(tile.columns)]
-        vectors = [builder.load(place, align=4) for place in places]
+        indices = [shifted(builder, row, lanes, c) for c in range(tile.columns)]
+        vectors = [builder.load(element(context, builder, b, b_value, index, tile.vector), align=4) for index in indices]
         for r in range(tile.rows):
             number = builder.load(element(context, builder, a, a_value, shifted(builder, start, stride, r)))
             first = builder.insert_element(nothing, number, ir.Constant(INT32, 0))
             spread = builder.shuffle_vector(first, nothing, ir.Constant(ir.VectorType(INT32, tile.lanes), [0] * tile.lanes))
             for n, vector in enumerate(vectors, r * tile.columns):
-                sums = builder.insert_value(sums, builder.call(multiply_add, [spread, vector, builder.extract_value(sums, n)]), n)
+                total = builder.call(multiply_add, [spread, vector, builder.extract_value(sums, n)])
+                sums = builder.insert_value(sums, total, n)
         return sums
 
     return tile(tile, a, types.int64, types.int64, b, types.int64), generate

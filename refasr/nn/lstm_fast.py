@@ -1,7 +1,7 @@
 """Numba twins of `refasr.nn.lstm`.
 
-One step is a matrix-vector product bound by reading the weights: eight rows are added at a time, so that the sum is
-loaded and stored once for eight products. The sequences pack their weights once for all frames.
+One step is a matrix-vector product bound by reading the weights: four rows are added at a time, so that the sum is
+loaded and stored once for four products. The sequences pack their weights once for all frames.
 """
 
 import numpy as np
@@ -9,8 +9,9 @@ import numpy as np
 from refasr.jit import kernel
 from refasr.nn import lstm as reference
 from refasr.nn.lstm import LstmCache, LstmState, LstmWeights
-from refasr.nn.product_fast import PANEL, _multiply, _pack
+from refasr.nn.product_fast import PANEL, ROWS, _multiply, _pack
 from refasr.numerics_fast import sigmoid32, tanh32
+from refasr.simd import add_outer, load_tile, store_tile, zero_tile
 from refasr.twins import BOUND, twin_of
 
 F32 = np.float32
@@ -21,20 +22,17 @@ BLOCK = 64  # rows
 
 @kernel
 def _add_product(x, weight, out):
-    """out += x W, eight rows of W at a time."""
-    whole = x.size // 8 * 8
-    for k in range(0, whole, 8):
-        x0, x1, x2, x3, x4, x5, x6, x7 = x[k], x[k + 1], x[k + 2], x[k + 3], x[k + 4], x[k + 5], x[k + 6], x[k + 7]
-        w0, w1, w2, w3 = weight[k], weight[k + 1], weight[k + 2], weight[k + 3]
-        w4, w5, w6, w7 = weight[k + 4], weight[k + 5], weight[k + 6], weight[k + 7]
-        for j in range(out.size):
-            low = (x0 * w0[j] + x1 * w1[j]) + (x2 * w2[j] + x3 * w3[j])
-            high = (x4 * w4[j] + x5 * w5[j]) + (x6 * w6[j] + x7 * w7[j])
-            out[j] += low + high
-    for k in range(whole, x.size):
-        xk, row = x[k], weight[k]
-        for j in range(out.size):
-            out[j] += xk * row[j]
+    """out += x W, four rows of W at a time."""
+    width, whole = out.size, out.size // PANEL * PANEL
+    for k in range(0, x.size, ROWS):
+        for j in range(0, whole, PANEL):
+            tile = load_tile(zero_tile(1, 4, 16), out, j, 0)
+            for row in range(k, min(k + ROWS, x.size)):
+                tile = add_outer(tile, x, row, 0, weight, row * width + j)
+            store_tile(tile, out, j, 0)
+    for k in range(x.size):
+        for j in range(whole, width):
+            out[j] += x[k] * weight[k, j]
 
 
 @kernel

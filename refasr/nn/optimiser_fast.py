@@ -25,5 +25,6 @@ def _adam(w, g, m, v, average, constants, w2, m2, v2, average2):
 def adam(weights, gradient, state, step, rates):
     reference.check_adam(weights, gradient, state)
     moved, mean, square, average = (np.empty_like(weights) for _ in range(4))
-    _adam(weights, gradient, state.mean, state.square, state.average, reference.update_constants(step, rates), moved, mean, square, average)
+    constants = reference.update_constants(step, rates)
+    _adam(weights, gradient, state.mean, state.square, state.average, constants, moved, mean, square, average)
     return moved, AdamState(mean, square, average)
