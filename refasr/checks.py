@@ -25,7 +25,8 @@ def array(name, value, dtype, shape):
         raise DTypeError(f"{name}: got {type(value).__name__}, expected a NumPy array; pass np.asarray(...)")
     if value.dtype != dtype:
         raise DTypeError(f"{name}: got {value.dtype}, expected {np.dtype(dtype)}; convert it explicitly")
-    if len(value.shape) != len(shape) or any(want not in (None, got) for want, got in zip(shape, value.shape)):
+    fits = value.shape == shape  # the common case, without a loop
+    if not fits and (len(value.shape) != len(shape) or any(want not in (None, got) for want, got in zip(shape, value.shape))):
         wanted = "[" + ", ".join("any" if want is None else str(want) for want in shape) + "]"
         raise ShapeError(f"{name}: got shape {list(value.shape)}, expected {wanted}")
     if not value.flags.c_contiguous:

@@ -16,7 +16,7 @@ class GreedyState(NamedTuple):
 
     text: np.ndarray  # float32 (J,)
     predictor: LstmState
-    score: float      # logarithm of the path's probability: units, and the blank that ends each frame (none at the cap)
+    score: float      # logarithm of the path's probability: its units, and the blank that ends each frame
 
 
 def start(network):
@@ -49,9 +49,14 @@ def step(network, h, state):
         emitted.append((label, logp))
         g, predictor = network.predictor.predict(label, state.predictor)
         state = GreedyState(network.joiner.project_text(g), predictor, state.score)
+    else:  # cut off; a path ends its frame with blank all the same
+        blank = log_probability(network.joiner.join_projected(audio, state.text), BLANK)
+        state = state._replace(score=state.score + blank)
     return emitted, state
 
 
 def log_probability(logits, label):
     """Log-softmax of one unit, summed in float64. Parameters: logits (float32 [V]), label. Returns float, <= 0."""
-    return -math.log(np.exp((logits - logits[label]).astype(np.float64)).sum())
+    wide = logits.astype(np.float64)
+    peak = wide.max()
+    return min(0.0, float(wide[label] - peak) - math.log(np.exp(wide - peak).sum()))

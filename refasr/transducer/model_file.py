@@ -29,6 +29,7 @@ MOST_LAYERS, LARGEST_WIDTH = 64, 1 << 16
 MOST_FLUSH_FRAMES = 250
 ARRAY_HEADER_BYTES = 10_240  # NumPy refuses to read more
 NORMALISATION_LIMIT = 1e6
+STREAMING = tuple(name for name, profile in PROFILES.items() if (profile.edge, profile.normalisation) == ("snip", "none"))
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others may unpack more than they are asked for
 ACCIDENTS = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError, RuntimeError,
              SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError)  # what damaged bytes can provoke
@@ -143,8 +144,8 @@ def read_architecture(path, fields):
     for name in set(names) - {"encoder_widths", "profile"}:
         if not is_width(fields[name]):
             refuse(name, f"1..{LARGEST_WIDTH}")
-    if not isinstance(fields["profile"], str) or fields["profile"] not in PROFILES:
-        refuse("profile", f"one of {', '.join(PROFILES)}")
+    if not isinstance(fields["profile"], str) or fields["profile"] not in STREAMING:
+        refuse("profile", f"one of {', '.join(STREAMING)}")
     if fields["n_inputs"] != PROFILES[fields["profile"]].n_bins * fields["stack"]:
         refuse("n_inputs", "bins of the profile times stack")
     return Architecture(**fields | {"encoder_widths": tuple(widths)})

@@ -1,0 +1,257 @@
+"""The recogniser: samples in, words out, one encoder frame at a time.
+
+    recogniser = Recogniser.load()
+    result = recogniser.transcribe_samples(samples)
+
+    stream = recogniser.stream()
+    for chunk in chunks:
+        stream.accept(chunk)
+        print(stream.text)          # what is certain to stay
+    result = stream.finish()
+
+A whole recording runs through the same loop as a stream, so no result depends on how the samples were cut. Nothing that
+was written is taken back: greedy search never revises.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from refasr import stages, words
+from refasr.audio import SAMPLE_RATE_HZ
+from refasr.audio.chunks import split
+from refasr.errors import RangeError
+from refasr.features import framing
+from refasr.features.profiles import PROFILES
+from refasr.result import Hypothesis, Result, confidence
+from refasr.shipped import model_path
+from refasr.transducer.model import assemble
+from refasr.transducer.model_file import load_model
+from refasr.transducer.units import RESERVED, decode_labels
+from refasr.twins import select
+
+F32 = np.float32
+FLUSH_FRAMES = 6          # if the model card does not say
+STEP_SAMPLES = 16000      # longer chunks are cut, so that memory does not grow with them
+
+
+class StreamState(NamedTuple):
+    """All that a stream remembers; its size does not grow.
+
+    samples : int                       Samples so far.
+    features : OnlineState              Samples that wait for a window.
+    stack : float32 [<stack, F]         Normalised frames that wait for a stack.
+    encoder : tuple of LstmState        One a layer.
+    search : stages.SearchState         Predictor, score and frame number.
+    """
+
+    samples: int
+    features: object
+    stack: np.ndarray
+    encoder: tuple
+    search: stages.SearchState
+
+
+class Output(NamedTuple):
+    """What one chunk gave.
+
+    emissions : list of stages.Emission    Units written.
+    encodings : float32 [T, D]             The encoder's output for its frames.
+    """
+
+    emissions: list
+    encodings: np.ndarray
+
+
+class Recogniser:
+    """A model made ready to run. Holds no audio: one recogniser serves many streams, also from several threads.
+
+    Parameters
+    ----------
+    model : Model                                            From `model_file.load_model`.
+    backend : "fast" or "reference"
+    record : function of (key, inputs, outputs), or None     Told what passes each stage (see `refasr.stages`).
+    """
+
+    def __init__(self, model, backend="fast", record=None):
+        self.model, self.backend = model, select(backend)
+        self.network = assemble(model, self.backend)
+        self.stages = stages.stages_of(model, self.network, self.backend)
+        if record is not None:
+            self.stages = stages.traced(self.stages, record)
+        self.layers = [stage for key, stage in self.stages.items() if key.startswith("K3.")]
+        profile = PROFILES[model.architecture.profile]
+        self.frame_samples = model.architecture.stack * profile.hop_samples
+        self.reach_samples = (model.architecture.stack - 1) * profile.hop_samples + profile.window_samples
+        self.window_samples = profile.window_samples
+        self.frame_seconds = self.frame_samples / SAMPLE_RATE_HZ
+        self.flush_frames = model.card.get("flush_frames", FLUSH_FRAMES)
+
+    @classmethod
+    def load(cls, name_or_path="default", backend="fast"):
+        """Read a model.
+
+        Parameters
+        ----------
+        name_or_path : str or Path         A shipped model ("default", "float") or a model file.
+        backend : "fast" or "reference"
+
+        Returns
+        -------
+        Recogniser
+
+        Raises
+        ------
+        FormatError                        No such model, or not a model.
+        """
+        return cls(load_model(model_path(name_or_path)), backend)
+
+    def start(self):
+        """State before the first sample. Returns a StreamState."""
+        first = {key: stage.start() for key, stage in self.stages.items()}
+        return StreamState(first["K0"], first["K1"], first["K2"], tuple(layer.start() for layer in self.layers), first["K6"])
+
+    def step(self, samples, state):
+        """Recognise a chunk: a pure function.
+
+        Parameters
+        ----------
+        samples : float32 [S], about -1..1    The next samples at 16 kHz; may be empty.
+        state : StreamState                   From `start` or the last step; not modified.
+
+        Returns
+        -------
+        (Output, StreamState)
+
+        Raises
+        ------
+        DTypeError, ShapeError, RangeError    For samples of another type, or not finite.
+        """
+        checked, n_samples = self.stages["K0"].step(samples, state.samples)
+        frames, features = self.stages["K1"].step(checked, state.features)
+        h, stack = self.stages["K2"].step(frames, state.stack)
+        encoder = []
+        for layer, before in zip(self.layers, state.encoder):
+            h, after = layer.step(h, before)
+            encoder.append(after)
+        emissions, search = self.stages["K6"].step(h, state.search)
+        return Output(emissions, h), StreamState(n_samples, features, stack, tuple(encoder), search)
+
+    def frames_of(self, n_samples):
+        """Encoder frames that hold some of the samples, 0 for less than a window. Parameters: n_samples. Returns int."""
+        if n_samples < self.window_samples:
+            return 0
+        return 1 + max(0, -(-(n_samples - self.reach_samples) // self.frame_samples))
+
+    def padding(self, n_samples):
+        """Zeros after the last sample: to fill its frame, then `flush_frames`. Parameters: n_samples. Returns int."""
+        n_frames = self.frames_of(n_samples)
+        if n_frames == 0:
+            return 0
+        return (n_frames - 1 + self.flush_frames) * self.frame_samples + self.reach_samples - n_samples
+
+    def stream(self):
+        """A new stream. Returns a Stream."""
+        return Stream(self)
+
+    def transcribe_samples(self, samples):
+        """Recognise a whole recording.
+
+        Parameters
+        ----------
+        samples : float32 [S], about -1..1    At 16 kHz.
+
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        DTypeError, ShapeError, RangeError    For samples of another type, or not finite.
+        """
+        stream = self.stream()
+        stream.accept(samples)
+        return stream.finish()
+
+
+class Stream:
+    """One utterance while it is being said. Keeps the units written, which are its result, and little else.
+
+    Parameters
+    ----------
+    recogniser : Recogniser
+    """
+
+    def __init__(self, recogniser):
+        self.recogniser = recogniser
+        self.reset()
+
+    def reset(self, keep_encoder=False):
+        """Forget the utterance and begin another.
+
+        Parameters
+        ----------
+        keep_encoder : bool    Keep what the encoder remembers of the speaker and the room.
+        """
+        encoder = self.state.encoder if keep_encoder else None
+        self.state = self.recogniser.start()
+        if keep_encoder:
+            self.state = self.state._replace(encoder=encoder)
+        self.emissions, self.encodings, self.finished = [], [], False
+
+    def accept(self, samples):
+        """Take the next samples.
+
+        Parameters
+        ----------
+        samples : float32 [S], about -1..1    At 16 kHz; any number, also none.
+
+        Raises
+        ------
+        DTypeError, ShapeError, RangeError    For samples of another type, or not finite, or after `finish`; the stream can go on.
+        """
+        if self.finished:
+            raise RangeError("samples: got some after finish(), expected none; call reset() first")
+        framing.check_samples(samples)
+        self._advance(samples)
+
+    def _advance(self, samples):
+        for chunk in split(samples, STEP_SAMPLES):
+            output, self.state = self.recogniser.step(chunk, self.state)
+            self.emissions += output.emissions
+            if self.encodings is not None:
+                self.encodings.append(output.encodings)
+                if self.state.search.frame > words.MOST_FRAMES:
+                    self.encodings = None
+
+    @property
+    def text(self):
+        """What was recognised so far; the last word may be unfinished."""
+        return decode_labels([emission.label for emission in self.emissions], self.recogniser.model.units)
+
+    def finish(self):
+        """End the utterance: silence follows, so that the last word is written.
+
+        Returns
+        -------
+        Result
+
+        Raises
+        ------
+        RangeError    If called twice without `reset`.
+        """
+        if self.finished:
+            raise RangeError("finish: got a second call, expected one; call reset() first")
+        n_samples = self.state.samples
+        self._advance(np.zeros(self.recogniser.padding(n_samples), F32))
+        self.finished = True
+        return self._result(n_samples)
+
+    def _result(self, n_samples):
+        recogniser, emissions = self.recogniser, self.emissions
+        encodings = np.concatenate(self.encodings) if self.encodings else None
+        frames = words.unit_frames(emissions, encodings, recogniser.frames_of(n_samples), recogniser.network, recogniser.backend)
+        spoken = words.spoken_words(emissions, frames, recogniser.model.units, recogniser.frame_seconds)
+        sure = confidence([emission.logp for emission in emissions if emission.label >= len(RESERVED)])
+        best = Hypothesis(self.text, self.state.search.greedy.score)
+        return Result(best.text, spoken, n_samples / SAMPLE_RATE_HZ, sure if spoken else 0.0, (best,))

@@ -1,0 +1,161 @@
+"""The stages of the pipeline by name, each a pure function that can be called, recorded and compared on its own.
+
+    (inputs, state) -> (outputs, state)
+
+    key     inputs                           outputs                                    state
+    K0      samples [S]                      the same, checked                          samples so far
+    K1      samples [S]                      log-mel frames [T, F]                      samples that wait for a window
+    K2      log-mel frames [T, F]            normalised, stacked [T/4, 4F]              frames that wait for a stack
+    K3.l    [T, K]                           [T, D]: encoder layer l                    LstmState
+    K4      unit, blank first                text encoding [P]                          LstmState
+    K5      (audio [D], text [P])            logits [V]                                 none
+    K6      audio encodings [T, D]           units with their frame and probability     SearchState
+
+Sound runs through K0, K1, K2, K3.0, K3.1 ... and K6, which holds K4 and K5. `refasr.recognise` is that chain.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from refasr.features import framing, normalise
+from refasr.features.online import OnlineFeatures, stack_frames
+from refasr.nn import lstm
+from refasr.search import greedy
+
+F32 = np.float32
+
+
+class Stage(NamedTuple):
+    """One stage.
+
+    key : such as "K1"; title : what it does.
+    start : function () -> state before the first input.
+    step : function (inputs, state) -> (outputs, state); neither argument is modified.
+    """
+
+    key: str
+    title: str
+    start: Callable
+    step: Callable
+
+
+class Emission(NamedTuple):
+    """A unit that the search wrote.
+
+    frame : encoder frame, from 0; label : unit number; logp : natural logarithm of its probability there.
+    """
+
+    frame: int
+    label: int
+    logp: float
+
+
+class SearchState(NamedTuple):
+    """The decoder's state.
+
+    greedy : GreedyState; frame : number of the next encoder frame.
+    """
+
+    greedy: greedy.GreedyState
+    frame: int
+
+
+def stages_of(model, network, backend):
+    """All stages of a recogniser.
+
+    Parameters
+    ----------
+    model : Model          Gives the features and their normalisation.
+    network : Network      From `model.assemble`.
+    backend : Backend      From `twins.select`.
+
+    Returns
+    -------
+    dict of str to Stage    In the order in which sound meets them.
+    """
+    layers = [layer_stage(network.encoder, index) for index in range(len(network.encoder.layers))]
+    stages = [samples_stage(), features_stage(model, backend), stacking_stage(model), *layers, predictor_stage(network),
+              joiner_stage(network), search_stage(network)]
+    return {stage.key: stage for stage in stages}
+
+
+def traced(stages, record):
+    """The same stages, telling what passes through.
+
+    Parameters
+    ----------
+    stages : dict of str to Stage
+    record : function of (key, inputs, outputs)    Called after each step; must not modify what it gets.
+
+    Returns
+    -------
+    dict of str to Stage
+    """
+    def watch(stage):
+        def step(inputs, state):
+            outputs, state = stage.step(inputs, state)
+            record(stage.key, inputs, outputs)
+            return outputs, state
+        return stage._replace(step=step)
+    return {key: watch(stage) for key, stage in stages.items()}
+
+
+def samples_stage():
+    """K0. Returns a Stage."""
+    def step(samples, count):
+        framing.check_samples(samples)
+        return samples, count + samples.size
+    return Stage("K0", "samples", lambda: 0, step)
+
+
+def features_stage(model, backend):
+    """K1. Parameters: model, backend. Returns a Stage."""
+    features = OnlineFeatures(model.architecture.profile, backend)
+    return Stage("K1", "filter bank", features.start, features.step)
+
+
+def stacking_stage(model):
+    """K2. Parameters: model. Returns a Stage."""
+    normaliser = normalise.Normaliser(model.mean, model.reciprocal_deviation)
+
+    def step(frames, waiting):
+        return stack_frames(normalise.apply(frames, normaliser), waiting, model.architecture.stack)
+    return Stage("K2", "normalisation and stacking", lambda: np.zeros((0, model.mean.size), F32), step)
+
+
+def layer_stage(encoder, index):
+    """K3, one layer, frame by frame. Parameters: encoder, index. Returns a Stage."""
+    weights = encoder.layers[index].lstm
+
+    def step(frames, state):
+        outputs = np.empty((len(frames), weights.recurrent.shape[0]), F32)
+        for t, frame in enumerate(frames):
+            outputs[t], state = encoder.encode_layer(index, frame, state)
+        return outputs, state
+    return Stage(f"K3.{index}", f"encoder layer {index}", lambda: lstm.zero_state(weights), step)
+
+
+def predictor_stage(network):
+    """K4. Parameters: network. Returns a Stage."""
+    weights = network.predictor.layer.lstm
+    return Stage("K4", "predictor", lambda: lstm.zero_state(weights), network.predictor.predict)
+
+
+def joiner_stage(network):
+    """K5. Parameters: network. Returns a Stage."""
+    return Stage("K5", "joiner", lambda: None, lambda pair, state: (network.joiner.join(*pair), state))
+
+
+def search_stage(network):
+    """K6. Parameters: network. Returns a Stage."""
+    def step(encodings, state):
+        search, frame = state
+        emissions = []
+        for h in encodings:
+            units, search = greedy.step(network, h, search)
+            emissions += [Emission(frame, label, logp) for label, logp in units]
+            frame += 1
+        return emissions, SearchState(search, frame)
+    return Stage("K6", "greedy search", lambda: SearchState(greedy.start(network), 0), step)
