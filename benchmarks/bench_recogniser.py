@@ -99,4 +99,5 @@ def measure():
     for what, part in (("after-frame", 0), ("finish", 1)):
         all_times = np.concatenate([each[part] for each in passes])
         for percentile in PERCENTILES:
-            yield f"what={what} samples={FRAME_SAMPLES} percentile={percentile}", "fast", float(np.percentile(all_times, percentile)), "s"
+            case = f"what={what} samples={FRAME_SAMPLES} percentile={percentile}"
+            yield case, "fast", float(np.percentile(all_times, percentile)), "s"

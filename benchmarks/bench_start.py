@@ -38,7 +38,8 @@ def seconds_of(arguments, cache):
     done = subprocess.run([sys.executable, "-m", "refasr", *arguments], env=environment, capture_output=True, text=True,
                           timeout=ENOUGH_S, check=False)
     seconds = time.perf_counter() - begin
-    return seconds if done.returncode == 0 else Missing(f"exit {done.returncode}: {(done.stderr.strip() or '-').splitlines()[-1]}")
+    last = [""] + done.stderr.strip().splitlines()
+    return seconds if done.returncode == 0 else Missing(f"exit {done.returncode}: {last[-1]}")
 
 
 def warm(arguments, cache):

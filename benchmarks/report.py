@@ -34,7 +34,7 @@ def commit():
 
 @functools.cache
 def version(contestant):
-    """Version of a contestant: refasr's, or that of the library whose name it begins with. Parameters: contestant. Returns str."""
+    """Version of refasr, or of the library whose name the contestant begins with. Parameters: contestant. Returns str."""
     if contestant in OURS:
         return f"refasr {refasr.__version__}"
     parts = contestant.split("-")
@@ -93,7 +93,7 @@ def main(arguments):
     -------
     int                        1 if contestants disagree, else 0.
     """
-    parser = argparse.ArgumentParser("python -m benchmarks", description="Speed beside rivals and the machine's limit, on one core.")
+    parser = argparse.ArgumentParser("python -m benchmarks", description="Speed, beside rivals and the machine's limit.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"default: all of {', '.join(names())}, roofline")
     parser.add_argument("--json", action="store_true", help="print one list of rows instead of tables")
     options = parser.parse_args(arguments)

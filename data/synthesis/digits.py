@@ -3,9 +3,9 @@
     KOKORO_DIR=... python data/synthesis/digits.py --tools DIR [--out data/smoke]
 
 One file a voice holds each digit once, in random order and at random speed; the manifest cuts it by start and duration.
-Engines: Kokoro-82M (not the voices reserved for other tests), SVOX Pico (`pip install py-nanotts`) at three pitches, Flite
-(the program) at two. The voices of DEV are never trained on. Speeds and orders come from a generator seeded by the voice's
-name; only the Ogg containers' serial numbers differ when this is run again.
+Engines: Kokoro-82M (not the voices reserved for other tests; some mixed by halves), SVOX Pico (`pip install py-nanotts`) at
+three pitches, Flite (the program) at two. The voices of DEV are never trained on, nor mixed. Speeds and orders come from a
+generator seeded by the voice's name; only the Ogg containers' serial numbers differ when this is run again.
 """
 import argparse
 import pathlib
@@ -25,13 +25,18 @@ KOKORO = ("af_alloy", "af_aoede", "af_bella", "af_heart", "af_jessica", "af_nova
           "af_sky", "am_liam", "bf_emma", "bm_george")
 PICO = tuple((voice, pitch) for voice in ("en-US", "en-GB") for pitch in (0.8, 1.0, 1.25))
 FLITE = (*((voice, pitch_hz) for voice in ("awb", "kal16", "slt") for pitch_hz in (110, 190)), ("rms", 110))  # rms has one pitch
+MIXED = ("af_alloy+am_adam", "af_bella+bm_fable", "af_heart+am_onyx", "af_jessica+bf_isabella", "af_nova+am_echo",
+         "af_river+bm_lewis", "af_aoede+am_michael", "bf_alice+am_fenrir", "am_adam+bm_lewis", "am_echo+bm_fable",
+         "af_bella+bf_alice", "af_heart+af_jessica", "am_onyx+am_michael", "bf_isabella+am_santa")
 DEV = ("af_sky", "am_liam", "bf_emma", "bm_george")
 COLUMNS = ("file", "split", "source", "speaker", "text", "extra", "start", "duration")
 
 
 def kokoro_voice(engine, voice):
-    """Speak with Kokoro. Parameters: engine, voice. Returns a function of text and speed that gives 16 kHz samples."""
-    return lambda text, speed: resample(engine(f"{text}.", voice, speed), KOKORO_RATE_HZ, RATE_HZ)
+    """Speak with Kokoro. Parameters: engine, voice (two with a plus are mixed). Returns a function as of `pico_voice`."""
+    first, *others = voice.split("+")
+    mix = (others[0], 0.5) if others else None
+    return lambda text, speed: resample(engine(f"{text}.", first, speed, mix=mix), KOKORO_RATE_HZ, RATE_HZ)
 
 
 def pico_voice(voice, pitch):
@@ -42,7 +47,7 @@ def pico_voice(voice, pitch):
 
 
 def flite_voice(voice, pitch_hz):
-    """Speak with Flite. Parameters: voice, pitch_hz (the mean). Returns a function of text and speed that gives 16 kHz samples."""
+    """Speak with Flite. Parameters: voice, pitch_hz (the mean). Returns a function as of `pico_voice`."""
     def speak(text, speed):
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "said.wav")
@@ -57,7 +62,7 @@ def all_voices(engine):
     """Parameters: engine (Kokoro). Returns a list of (source, voice, function of text and speed), the quick engines first."""
     return ([("pico", f"{voice}-{pitch}", pico_voice(voice, pitch)) for voice, pitch in PICO]
             + [("flite", f"{voice}-{pitch_hz}", flite_voice(voice, pitch_hz)) for voice, pitch_hz in FLITE]
-            + [("kokoro", voice, kokoro_voice(engine, voice)) for voice in KOKORO])
+            + [("kokoro", voice, kokoro_voice(engine, voice)) for voice in KOKORO + MIXED])
 
 
 def record(speak, voice):

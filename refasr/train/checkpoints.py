@@ -72,13 +72,13 @@ def load_checkpoint(folder, n_parameters):
         adam = AdamState(data["adam_mean"], data["adam_square"], data["adam_average"])
         progress = Progress(data["weights"], adam, data["mean"], data["reciprocal_deviation"], step, epoch, position)
     except ACCIDENTS as error:
-        raise FormatError(f"{paths[-1]}: got a damaged file ({type(error).__name__}), expected a checkpoint; delete it to go on from "
-                          "the one before") from error
+        raise FormatError(f"{paths[-1]}: got a damaged file ({type(error).__name__}), expected a checkpoint; "
+                          "delete it to go on from the one before") from error
     return checked(paths[-1], progress, n_parameters)
 
 
 def checked(path, progress, n_parameters):
-    """Require that a checkpoint fits the network. Parameters: path (for the error), progress, n_parameters. Returns the progress."""
+    """Require that a checkpoint fits the network. Parameters: path, progress, n_parameters. Returns the progress."""
     for vector in (progress.weights, *progress.adam):
         if vector.shape != (n_parameters,) or vector.dtype != np.float32:
             raise FormatError(f"{path}: got {vector.size} parameters, expected {n_parameters}; use another work folder")

@@ -118,11 +118,11 @@ class TrainConfig:
 SECTIONS = {"model": Architecture, "objective": ObjectiveSettings, "augment": AugmentSettings, "schedule": ScheduleSettings,
             "batch": BatchSettings, "noise": DataSettings, "rooms": DataSettings}
 LISTS = {"data": DataSettings, "evaluate": EvaluationSettings}
-MANY = 10**9
+MANY, WIDE = 10**9, 65536
 LIMITS = {
     TrainConfig: {"seed": (0, 2**63), "evaluate_every": (1, MANY), "log_every": (1, MANY), "checkpoint_s": (0, MANY)},
-    Architecture: {"n_inputs": (1, 65536), "encoder_widths": (1, 65536), "embedding_width": (1, 65536), "predictor_width": (1, 65536),
-                   "joiner_width": (1, 65536), "stack": (1, 100)},
+    Architecture: {"n_inputs": (1, WIDE), "encoder_widths": (1, WIDE), "embedding_width": (1, WIDE), "predictor_width": (1, WIDE),
+                   "joiner_width": (1, WIDE), "stack": (1, 100)},
     ObjectiveSettings: {"dropout": (0, 0.99), "predictor_dropout": (0, 1), "fastemit": (0, 100)},
     ScheduleSettings: {"steps": (1, MANY), "stop": (0, MANY), "learning_rate": (0, 10), "warmup_steps": (0, MANY),
                        "hold": (0, 0.99), "final": (0, 1), "clip": (1e-9, MANY), "average_decay": (0, 1), "weight_decay": (0, 1)},

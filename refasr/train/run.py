@@ -107,11 +107,12 @@ class Log:
         temporary = path.with_suffix(".tmp")
         temporary.write_text("".join(line + "\n" for line in kept))
         os.replace(temporary, path)
-        self.file = open(path, "a", buffering=1)
+        self.path = path
 
     def write(self, **values):
         """Append one line. Parameters: values. Returns nothing."""
-        self.file.write(json.dumps(values) + "\n")
+        with open(self.path, "a") as file:
+            file.write(json.dumps(values) + "\n")
 
 
 def export(trainer, progress, path, card):
@@ -148,7 +149,8 @@ def follow(trainer, report=lambda line: None, bar=lambda first: itertools.repeat
             elapsed = time.monotonic() - started
             line = {"step": progress.step, "epoch": progress.epoch, "loss": round(float(np.mean([f["loss"] for f in recent])), 4),
                     "norm": round(float(np.median([f["norm"] for f in recent])), 3), "rate": figures["rate"],
-                    "s_per_step": round(elapsed / (progress.step - first), 4), "s_per_audio_hour": round(elapsed / audio_s * 3600, 2)}
+                    "s_per_step": round(elapsed / (progress.step - first), 4),
+                    "s_per_audio_hour": round(elapsed / audio_s * 3600, 2)}
             recent = []
         if progress.step % config.evaluate_every == 0 or last:
             line |= {"step": progress.step, "wer": evaluate(progress)}
