@@ -1,5 +1,4 @@
 # Needs Python >= 3.11 (with venv), git and make; everything else comes into .venv with pip, once per set of extras.
-SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest -q
