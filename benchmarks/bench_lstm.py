@@ -31,7 +31,7 @@ def numpy_step(x, state, weights):
 
 
 def torch_step(torch, x, state, weights):
-    """`torch.lstm_cell`, twice as fast as `nn.LSTM` here. Parameters: torch, x, state, weights. Returns a function() -> (h, c)."""
+    """`torch.lstm_cell`, faster than `nn.LSTM`. Parameters: torch, x, state, weights. Returns a function() -> (h, c)."""
     torch.set_num_threads(1)
     frame, h, c = (torch.from_numpy(value)[None] for value in (x, *state))
     wx, wh = (torch.from_numpy(np.ascontiguousarray(part.T)) for part in weights[:2])

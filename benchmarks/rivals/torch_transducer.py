@@ -84,7 +84,7 @@ class TorchTransducer(nn.Module):
         return rnnt_losses([self.scores(e[rows[b]], p[: len(line) + 1, b], line) for b, line in enumerate(labels)])
 
     def scores(self, e, p, labels):
-        """Log-probabilities of blank and of the next label. Parameters: e, p, labels. Returns (float64 [T, U+1], float64 [T, U])."""
+        """Log-probabilities of blank and of the next label, float64. Parameters: e, p, labels. Returns two tensors."""
         logits = torch.tanh(e[:, None] + p[None]) @ self.output + self.output_bias
         scores = log_softmax(logits, dim=-1)
         column = labels.expand(len(e), -1)[..., None]

@@ -66,8 +66,7 @@ def join_grid_backward(dlogits, hidden, output):
     """
     check_grid_backward(dlogits, hidden, output)
     d = (dlogits @ output.T) * (F32(1) - hidden * hidden)
-    rows = dlogits.reshape(-1, dlogits.shape[-1])
-    return d.sum(axis=1), d.sum(axis=0), hidden.reshape(len(rows), -1).T @ rows, rows.sum(axis=0)
+    return d.sum(axis=1), d.sum(axis=0), np.tensordot(hidden, dlogits, axes=((0, 1), (0, 1))), dlogits.sum(axis=(0, 1))
 
 
 def check_grid(e, p, output, output_bias):

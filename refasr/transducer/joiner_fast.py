@@ -111,10 +111,11 @@ def _backward_bound(dlogits, hidden, output):
     n_frames, n_rows, n_units = dlogits.shape
     dz, y = np.abs(dlogits.astype(np.float64)), np.abs(hidden.astype(np.float64))
     d = (dz @ np.abs(output.T)) * (1 + y**2)
-    roundings, rows = 2 * n_units + 6, dz.reshape(-1, n_units)
+    roundings = 2 * n_units + 6
     de, dp = (roundings + 2 * n_rows) * EPS * d.sum(axis=1), (roundings + 2 * n_frames) * EPS * d.sum(axis=0)
     over_nodes = (2 * n_frames * n_rows + 4) * EPS
-    return de + 1e-37, dp + 1e-37, over_nodes * (y.reshape(len(rows), -1).T @ rows) + 1e-37, over_nodes * rows.sum(axis=0) + 1e-37
+    doutput, dbias = np.tensordot(y, dz, axes=((0, 1), (0, 1))), dz.sum(axis=(0, 1))
+    return de + 1e-37, dp + 1e-37, over_nodes * doutput + 1e-37, over_nodes * dbias + 1e-37
 
 
 @twin_of(reference.join_grid, agree=BOUND(_bound, "J products are added in another order; the hidden layer is equal"))
