@@ -100,4 +100,6 @@ def accuracy_text(row):
 def source_text(row):
     """One source of training speech. Parameters: row (dict). Returns str."""
     hours = f"{row['hours']:.1f} h" if isinstance(row.get("hours"), (int, float)) else None
-    return ", ".join(str(piece) for piece in (row.get("source", "?"), hours, row.get("licence"), row.get("origin")) if piece is not None)
+    recordings = f"{row['recordings']} recordings" if "recordings" in row else None
+    pieces = (row.get("source", "?"), recordings, hours, row.get("what"), row.get("licence"), row.get("origin"))
+    return ", ".join(str(piece) for piece in pieces if piece is not None)

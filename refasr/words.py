@@ -60,7 +60,7 @@ def spoken_words(emissions, frames, units, frame_seconds):
 
 
 def word_groups(texts, values):
-    """Values of each word's units; a mark with no letters after it is no word. Parameters: texts, values. Returns a list of lists."""
+    """Values of each word's units; a mark without letters is no word. Parameters: texts, values. Returns a list of lists."""
     groups = []  # (letters, values)
     for text, value in zip(texts, values, strict=True):
         if text.startswith(WORD_MARK) or not groups:

@@ -156,10 +156,11 @@ def test_file_too_large(folder, monkeypatch, good):
 
 
 @pytest.mark.parametrize("changes", [
-    {"format": 2}, {"format": "1"}, {"format": True}, {"format": None}, {"architecture": None}, {"architecture": []}, {"units": None},
-    {"units": "abc"}, {"units": []}, {"units": ["<blank>"] * 36}, {"units": [*MODEL.units[:-1], ""]}, {"units": list(MODEL.units[::-1])},
-    {"units": [*MODEL.units[:-1], 3]}, {"card": None}, {"card": []}, {"card": {"flush_frames": -1}}, {"card": {"flush_frames": 10**9}},
-    {"card": {"flush_frames": 1.5}}, {"card": {"flush_frames": None}}])
+    {"format": 2}, {"format": "1"}, {"format": True}, {"format": None}, {"architecture": None}, {"architecture": []},
+    {"units": None}, {"units": "abc"}, {"units": []}, {"units": ["<blank>"] * 36}, {"units": [*MODEL.units[:-1], ""]},
+    {"units": list(MODEL.units[::-1])}, {"units": [*MODEL.units[:-1], 3]}, {"card": None}, {"card": []},
+    {"card": {"flush_frames": -1}}, {"card": {"flush_frames": 10**9}}, {"card": {"flush_frames": 1.5}},
+    {"card": {"flush_frames": None}}])
 def test_wrong_header(good, folder, changes):
     refused(folder, with_header(good, **changes))
 
@@ -167,8 +168,9 @@ def test_wrong_header(good, folder, changes):
 @pytest.mark.parametrize("changes", [
     {"n_inputs": 0}, {"n_inputs": 120}, {"n_inputs": True}, {"n_inputs": 160.0}, {"n_inputs": "160"}, {"encoder_widths": []},
     {"encoder_widths": [10**9]}, {"encoder_widths": [24]}, {"encoder_widths": [24, 17]}, {"encoder_widths": [24] * 65},
-    {"encoder_widths": [65536] * 64}, {"encoder_widths": 24}, {"joiner_width": -1}, {"joiner_width": 2**40}, {"stack": 3}, {"stack": 0},
-    {"profile": "nobody"}, {"profile": "whisper"}, {"profile": ["refasr"]}, {"profile": {}}, {"n_vocabulary": 37}, {"unknown": 1}])
+    {"encoder_widths": [65536] * 64}, {"encoder_widths": 24}, {"joiner_width": -1}, {"joiner_width": 2**40}, {"stack": 3},
+    {"stack": 0}, {"profile": "nobody"}, {"profile": "whisper"}, {"profile": ["refasr"]}, {"profile": {}}, {"n_vocabulary": 37},
+    {"unknown": 1}])
 def test_wrong_architecture(good, folder, changes):
     sizes = json.loads(json.dumps(dataclasses.asdict(MODEL.architecture))) | changes
     refused(folder, with_header(good, architecture=sizes))
@@ -180,7 +182,8 @@ def test_architecture_that_lacks_a_field(good, folder):
     refused(folder, with_header(good, architecture=sizes), "architecture fields")
 
 
-@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 200_000, b"{\"format\": " + b"9" * 6000 + b"}", b"{\"format\": NaN}"])
+@pytest.mark.parametrize("text", [b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 200_000, b'{"format": ' + b"9" * 6000 + b"}",
+                                  b'{"format": NaN}'])
 def test_card_that_is_no_object(good, folder, text):
     refused(folder, with_array(good, "card", np.frombuffer(text, np.uint8)))
 
@@ -188,7 +191,8 @@ def test_card_that_is_no_object(good, folder, text):
 def test_wrong_arrays(good, folder):
     bias, mean = MODEL.parameters["joiner.bias"].astype(np.float16), MODEL.mean
     bad = {"longer": np.append(bias, bias[:1]), "shorter": bias[:-1], "flat": bias[:, None], "wide": bias.astype(np.float32),
-           "whole": bias.astype(np.int16), "swapped": bias.astype(">f2"), "nan": bias * np.float16("nan"), "inf": bias + np.float16("inf")}
+           "whole": bias.astype(np.int16), "swapped": bias.astype(">f2"), "nan": bias * np.float16("nan"),
+           "inf": bias + np.float16("inf")}
     for array in bad.values():
         refused(folder, with_array(good, "joiner.bias", array), "joiner.bias")
     for array in (mean[:-1], mean.astype(np.float64), mean * np.nan, mean * np.float32(1e30)):

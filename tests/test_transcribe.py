@@ -92,13 +92,14 @@ def test_conversion_is_noticed_and_strict_refuses_it(folder, capsys):
 
 
 @pytest.mark.parametrize("bad, words", [
-    ("missing.wav", "no such file"), ("empty.wav", "empty"), ("text.wav", "not WAV"), ("cut.wav", "truncated"), ("nan.wav", "finite"),
-    ("void", "folder without recordings"), ("nothing*.wav", "no file matches"), ("tiny.npz", "not WAV")])
+    ("missing.wav", "no such file"), ("empty.wav", "empty"), ("text.wav", "not WAV"), ("cut.wav", "truncated"),
+    ("nan.wav", "finite"), ("void", "folder without recordings"), ("nothing*.wav", "no file matches"), ("tiny.npz", "not WAV")])
 def test_bad_file_is_one_line_and_the_rest_is_done(folder, capsys, bad, words):
     assert refasr(folder, bad, "float.wav") == 1
     output = capsys.readouterr()
     assert output.out == f"float.wav\t{TEXT}\n"
-    assert len(output.err.splitlines()) == 1 and output.err.startswith(f"refasr: {bad}: ") and words in output.err and "; " in output.err
+    assert len(output.err.splitlines()) == 1 and output.err.startswith(f"refasr: {bad}: ")
+    assert words in output.err and "; " in output.err  # what is wrong, and what to do
 
 
 def test_only_bad_operands_need_no_model(folder, capsys):
@@ -153,8 +154,8 @@ def test_standard_input(folder, capsys, monkeypatch):
     assert refasr(folder, "-", "-") == 2
 
 
-@pytest.mark.parametrize("arguments", [[], ["--format", "xml", "a.wav"], ["a.wav", "--channel", "-1"], ["a.wav", "--channel", "left"],
-                                       ["a.wav", "--backend", "quick"], ["a.wav", "--nonsense"]])
+@pytest.mark.parametrize("arguments", [[], ["--format", "xml", "a.wav"], ["a.wav", "--channel", "-1"],
+                                       ["a.wav", "--channel", "left"], ["a.wav", "--backend", "quick"], ["a.wav", "--nonsense"]])
 def test_wrong_usage(folder, arguments, capsys):
     assert refasr(folder, *arguments) == 2
     assert "usage: refasr" in capsys.readouterr().err
@@ -186,23 +187,26 @@ def test_strange_file_name(folder, capsys):
 FULL_CARD = {"name": "float", "licence": "Apache-2.0", "steps": 15000, "flush_frames": 6,
              "accuracy": [{"set": "barista", "wer": 0.2, "ser": 0.5, "ci95": [0.15, 0.25], "n_utterances": 106, "n_words": 900}],
              "emission_delay": {"words": 12, "median": 0.32, "p90": 0.44},
-             "training": [{"source": "gsc", "recordings": 9000, "hours": 2.5, "licence": "CC BY 4.0", "origin": "Speech Commands"}]}
+             "training": [{"source": "gsc", "recordings": 9000, "hours": 2.5, "licence": "CC BY 4.0",
+                           "origin": "Speech Commands"}]}
 
 
 def test_info_prints_the_card(folder, capsys):
     save_model(folder / "full.npz", tiny_model(card=FULL_CARD))
     assert cli.main(["info", "--model", str(folder / "full.npz")]) == 0
     text = capsys.readouterr().out
-    for piece in ("full.npz", "LSTM layers of 24, 16 cells", "parameters", "0.2000", "0.1500 to 0.2500", "106 utterances", "median 0.320 s",
-                  "gsc", "CC BY 4.0", "Speech Commands", "6 encoder frames", "licence"):
+    for piece in ("full.npz", "LSTM layers of 24, 16 cells", "parameters", "0.2000", "0.1500 to 0.2500", "106 utterances",
+                  "median 0.320 s", "9000 recordings", "gsc", "CC BY 4.0", "Speech Commands", "6 encoder frames", "licence"):
         assert piece in text
     assert cli.main(["info", "--model", str(folder / "full.npz"), "--json"]) == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["card"] == FULL_CARD and facts["bytes"] == (folder / "full.npz").stat().st_size
-    assert facts["parameters"] == sum(value.size for value in tiny_model().parameters.values()) == sum(facts["parameters_by_part"].values())
+    n_parameters = sum(value.size for value in tiny_model().parameters.values())
+    assert facts["parameters"] == n_parameters == sum(facts["parameters_by_part"].values())
 
 
-@pytest.mark.parametrize("poor", [{}, {"accuracy": None, "training": 3, "emission_delay": []}, {"accuracy": [3, {}, {"ci95": [1]}, {"wer": None}]},
+@pytest.mark.parametrize("poor", [{}, {"accuracy": None, "training": 3, "emission_delay": []},
+                                  {"accuracy": [3, {}, {"ci95": [1]}, {"wer": None}]},
                                   {"training": [{}, {"hours": "many"}], "emission_delay": {"median": None}}])
 def test_info_survives_a_poor_card(folder, capsys, poor):
     save_model(folder / "poor.npz", tiny_model(card=poor))
@@ -234,9 +238,9 @@ def test_start_is_quick():
 
 @needs_model
 def test_scipy_is_not_imported_for_a_16_khz_file(folder):
-    program = "import sys; from refasr import cli; cli.main(sys.argv[1:]); print(sorted(m for m in sys.modules if m == 'scipy.signal'))"
-    run = subprocess.run([sys.executable, "-c", program, "transcribe", str(folder / "one.wav")], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines()[-1] == "[]"
+    program = "import sys; from refasr import cli; cli.main(sys.argv[1:]); print('scipy.signal' in sys.modules)"
+    arguments = [sys.executable, "-c", program, "transcribe", str(folder / "one.wav")]
+    assert subprocess.run(arguments, capture_output=True, text=True, check=True).stdout.splitlines()[-1] == "False"
 
 
 def test_long_recording_in_bounded_memory(tmp_path, monkeypatch):
@@ -256,7 +260,8 @@ def peak_growth(tmp_path, minutes):
     with soundfile.SoundFile(tmp_path / "long.wav", "w", 16000, 1) as file:
         for minute in range(minutes):
             file.write(noise(16000 * 60, minute) if minute < 2 else np.zeros(16000 * 60))
-    program = "import sys, resource; from refasr import cli; cli.main(sys.argv[1:]); print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    program = ("import sys, resource; from refasr import cli; cli.main(sys.argv[1:]); "
+               "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
     peaks = []
     for name in ("short.wav", "long.wav"):
         arguments = [sys.executable, "-c", program, "transcribe", str(tmp_path / name), "--model", str(tmp_path / "tiny.npz")]

@@ -29,7 +29,7 @@ def tiny_model(seed=28, blank=1.5, card=None):
     parameters["joiner.output_bias"][0] = blank
     parameters["joiner.output_bias"][CHARACTERS.index(WORD_MARK)] = 3
     parameters["joiner.output_bias"][1:8] = -50
-    narrow = {name: value.astype(np.float16).astype(np.float32) for name, value in parameters.items()}  # as a file would hold them
+    narrow = {name: value.astype(np.float16).astype(np.float32) for name, value in parameters.items()}  # as in a file
     return Model(ARCHITECTURE, narrow, np.full(40, -6, np.float32), np.full(40, 0.3, np.float32), card=card or {})
 
 

@@ -31,10 +31,10 @@ def add_arguments(parser):
     """Declare options and operands. Parameters: parser."""
     parser.add_argument("files", metavar="FILE", nargs="+", help="recording, folder, pattern, or - for standard input")
     parser.add_argument("--format", choices=("text", "json", "jsonl"), default="text",
-                        help="text (default; with the file's name if there are several), json (a list) or jsonl (an object a line)")
-    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="a shipped model's name (see refasr info) or a model file")
+                        help="text (default; with names if there are several files), json (a list) or jsonl (an object a line)")
+    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="a shipped model (see refasr info) or a file")
     parser.add_argument("--backend", choices=("fast", "reference"), default="fast", help="compiled, or readable and slow")
-    parser.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0; default is the mean of all")
+    parser.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0 (default: mean of all)")
     parser.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
     parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output, all or nothing")
 

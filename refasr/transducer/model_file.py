@@ -31,8 +31,14 @@ ARRAY_HEADER_BYTES = 10_240  # NumPy refuses to read more
 NORMALISATION_LIMIT = 1e6
 STREAMING = tuple(name for name, profile in PROFILES.items() if (profile.edge, profile.normalisation) == ("snip", "none"))
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others may unpack more than they are asked for
-ACCIDENTS = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError, RuntimeError,
-             SyntaxError, struct.error, zlib.error, zipfile.BadZipFile, tokenize.TokenError)  # what damaged bytes can provoke
+ACCIDENTS = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
+             RuntimeError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
+             tokenize.TokenError)  # what damaged bytes can provoke
+
+
+def misfit(place, got, expected, cure="fetch the model again"):
+    """The error for a part of a file. Parameters: place (file and part), got, expected, cure. Returns FormatError."""
+    return FormatError(f"{place}: got {got}, expected {expected}; {cure}")
 
 
 def save_model(path, model):
@@ -47,7 +53,8 @@ def save_model(path, model):
     ------
     FormatError           For such a parameter.
     """
-    header = {"format": FORMAT_VERSION, "architecture": dataclasses.asdict(model.architecture), "units": model.units, "card": model.card}
+    sizes = dataclasses.asdict(model.architecture)
+    header = {"format": FORMAT_VERSION, "architecture": sizes, "units": model.units, "card": model.card}
     arrays = {name: np.ascontiguousarray(narrow(name, value)) for name, value in model.parameters.items()}
     arrays |= {"mean": model.mean, "reciprocal_deviation": model.reciprocal_deviation}
     arrays["card"] = np.frombuffer(json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
@@ -60,7 +67,7 @@ def narrow(name, value):
     with np.errstate(over="ignore"):
         stored = value.astype(np.float16)
     if not np.isfinite(stored).all():
-        raise FormatError(f"{name}: got values up to {np.abs(value).max()}, expected the range of float16; the training has diverged")
+        raise misfit(name, f"values up to {np.abs(value).max()}", "the range of float16", "the training has diverged")
     return stored
 
 
@@ -85,16 +92,16 @@ def load_model(path):
     """
     try:
         if os.path.getsize(path) > LARGEST_FILE_BYTES:
-            raise FormatError(f"{path}: got {os.path.getsize(path)} bytes, expected at most {LARGEST_FILE_BYTES}; it is not a model")
+            raise misfit(path, f"{os.path.getsize(path)} bytes", f"at most {LARGEST_FILE_BYTES}", "name a model")
         with zipfile.ZipFile(path) as archive:
             return read_archive(path, archive)
     except FileNotFoundError:
-        raise FormatError(f"{path}: got no such model file, expected one; give a path, or a name that `refasr info` lists") from None
+        raise misfit(path, "no such model file", "one", "give a path, or a name that `refasr info` lists") from None
     except FormatError:
         raise
     except ACCIDENTS as error:
         reason = " ".join(str(error).split())[:80]
-        raise FormatError(f"{path}: got a damaged file ({type(error).__name__}: {reason}), expected a refasr model; fetch it again") from error
+        raise misfit(path, f"a damaged file ({type(error).__name__}: {reason})", "a refasr model") from error
 
 
 def read_archive(path, archive):
@@ -104,16 +111,16 @@ def read_archive(path, archive):
     units = read_units(path, header["units"], architecture)
     shapes = parameter_shapes(architecture)
     if sum(map(math.prod, shapes.values())) > LARGEST_PARAMETERS:
-        raise FormatError(f"{path}: got an architecture with over {LARGEST_PARAMETERS} parameters; fetch the model again")
+        raise misfit(path, "an architecture with too many parameters", f"at most {LARGEST_PARAMETERS}")
     expected = sorted(f"{name}.npy" for name in (*shapes, "mean", "reciprocal_deviation", "card"))
     if sorted(archive.namelist()) != expected:
         odd = sorted(set(archive.namelist()) ^ set(expected))[:3]
-        raise FormatError(f"{path}: got other arrays than the architecture has ({', '.join(odd) or 'one twice'}); fetch the model again")
+        raise misfit(path, f"other arrays ({', '.join(odd) or 'one twice'})", "those of the architecture")
     parameters = {name: read_array(path, archive, name, np.float16, shape).astype(np.float32) for name, shape in shapes.items()}
     bins = (architecture.n_inputs // architecture.stack,)
     mean, deviation = (read_array(path, archive, name, np.float32, bins) for name in ("mean", "reciprocal_deviation"))
     if max(np.abs(mean).max(), deviation.max()) > NORMALISATION_LIMIT or deviation.min() <= 0:
-        raise FormatError(f"{path}: got absurd normalisation vectors, expected |mean| and deviation up to 1e6; fetch the model again")
+        raise misfit(path, "absurd normalisation vectors", "|mean| and deviation up to 1e6")
     return Model(architecture, parameters, mean, deviation, units, read_card(path, header["card"]))
 
 
@@ -121,23 +128,23 @@ def read_header(path, archive):
     """The JSON text in the member `card`. Parameters: path, archive. Returns a dict with all four keys."""
     size = archive.getinfo("card.npy").file_size
     if size > LARGEST_CARD_BYTES:
-        raise FormatError(f"{path}: got a card of {size} bytes, expected at most {LARGEST_CARD_BYTES}; fetch the model again")
+        raise misfit(path, f"a card of {size} bytes", f"at most {LARGEST_CARD_BYTES}")
     text = bytes(read_array(path, archive, "card", np.uint8, (None,))).decode("utf-8")
     header = json.loads(text)
     version = header["format"]
     if version != FORMAT_VERSION or isinstance(version, bool):
-        raise FormatError(f"{path}: got model format {version!r:.20}, expected {FORMAT_VERSION}; update refasr or fetch the model again")
+        raise misfit(path, f"model format {version!r:.20}", FORMAT_VERSION, "update refasr or fetch the model again")
     return header
 
 
 def read_architecture(path, fields):
     """Check the sizes. Parameters: path, fields (from JSON). Returns an Architecture."""
     def refuse(name, expected):
-        raise FormatError(f"{path}: architecture {name}: got {fields.get(name)!r:.40}, expected {expected}; fetch the model again")
+        raise misfit(f"{path}: architecture {name}", f"{fields.get(name)!r:.40}", expected)
 
     names = [field.name for field in dataclasses.fields(Architecture)]
     if set(fields) != set(names):
-        raise FormatError(f"{path}: got architecture fields {sorted(fields)!r:.200}, expected {', '.join(names)}; update refasr")
+        raise misfit(path, f"architecture fields {sorted(fields)!r:.200}", ", ".join(names), "update refasr")
     widths = fields["encoder_widths"]
     if not isinstance(widths, list) or not 1 <= len(widths) <= MOST_LAYERS or not all(map(is_width, widths)):
         refuse("encoder_widths", f"1 to {MOST_LAYERS} widths")
@@ -160,8 +167,7 @@ def read_units(path, units, architecture):
     """Check the inventory. Parameters: path, units (from JSON), architecture. Returns a tuple of str."""
     strings = isinstance(units, list) and all(isinstance(unit, str) and unit for unit in units)
     if not strings or len(set(units)) != architecture.n_vocabulary or len(units) != len(set(units)) or units[0] != RESERVED[0]:
-        raise FormatError(f"{path}: got units {units!r:.80}, expected {architecture.n_vocabulary} different texts, {RESERVED[0]} first; "
-                          "fetch the model again")
+        raise misfit(path, f"units {units!r:.80}", f"{architecture.n_vocabulary} different texts, {RESERVED[0]} first")
     return tuple(units)
 
 
@@ -169,7 +175,7 @@ def read_card(path, card):
     """Check what the recogniser uses of the card. Parameters: path, card (from JSON). Returns a dict."""
     flush = card.get("flush_frames", 0) if isinstance(card, dict) else None
     if not isinstance(flush, int) or not 0 <= flush <= MOST_FLUSH_FRAMES:
-        raise FormatError(f"{path}: got a card with flush_frames {flush!r:.20}, expected 0..{MOST_FLUSH_FRAMES}; fetch the model again")
+        raise misfit(path, f"a card with flush_frames {flush!r:.20}", f"0..{MOST_FLUSH_FRAMES}")
     return card
 
 
@@ -192,22 +198,21 @@ def read_array(path, archive, name, dtype, shape):
     ------
     FormatError
     """
-    info = archive.getinfo(f"{name}.npy")
+    info, place = archive.getinfo(f"{name}.npy"), f"{path}: {name}"
     if info.compress_type not in METHODS:
-        raise FormatError(f"{path}: {name}: got compression method {info.compress_type}, expected stored or deflated; fetch the model again")
+        raise misfit(place, f"compression method {info.compress_type}", "stored or deflated")
     with archive.open(info) as member:
         if np.lib.format.read_magic(member) != (1, 0):
-            raise FormatError(f"{path}: {name}: got an array header of another version, expected 1.0; fetch the model again")
+            raise misfit(place, "an array header of another version", "1.0")
         found, by_columns, found_dtype = np.lib.format.read_array_header_1_0(member, ARRAY_HEADER_BYTES)
         good_shape = found == shape or (shape == (None,) and len(found) == 1 and 0 <= found[0] <= LARGEST_CARD_BYTES)
         if found_dtype != dtype or by_columns or not good_shape:
-            raise FormatError(f"{path}: {name}: got {found_dtype} {list(found)!r:.60}, expected {np.dtype(dtype)} {list(shape)} by rows; "
-                              "fetch the model again")
+            raise misfit(place, f"{found_dtype} {list(found)!r:.60}", f"{np.dtype(dtype)} {list(shape)} by rows")
         n_bytes = math.prod(found) * np.dtype(dtype).itemsize
         content = member.read(n_bytes + 1)  # one more, so that the end is reached and the CRC-32 compared
     if len(content) != n_bytes:
-        raise FormatError(f"{path}: {name}: got {len(content)} bytes of values, expected {n_bytes}; fetch the model again")
+        raise misfit(place, f"{len(content)} bytes of values", n_bytes)
     values = np.frombuffer(content, dtype).reshape(found)
     if not np.isfinite(values).all():
-        raise FormatError(f"{path}: {name}: got values that are not finite; fetch the model again")
+        raise misfit(place, "values that are not finite", "numbers")
     return values
