@@ -46,7 +46,8 @@ def sometimes_spoilt(good):
 def layer(draw):
     """A layer's sizes and weights. Parameters: draw. Returns (K, N, LstmWeights)."""
     n_inputs, width = draw(st.sampled_from([1, 3, 8, 70])), draw(WIDTHS)
-    return n_inputs, width, lstm.LstmWeights(normal(draw, n_inputs, 4 * width), normal(draw, width, 4 * width), normal(draw, 4 * width))
+    weights = lstm.LstmWeights(normal(draw, n_inputs, 4 * width), normal(draw, width, 4 * width), normal(draw, 4 * width))
+    return n_inputs, width, weights
 
 
 def step(draw):

@@ -33,7 +33,8 @@ def spoilt_grids(draw):
     """A grid with one thing wrong. Parameters: draw. Returns (logits, labels)."""
     logits, labels = draw(grids())
     bad_logits = [poison(logits, value) for value in (np.nan, np.inf, -np.inf, 2e6)]
-    bad_logits += [logits.astype(np.float64), logits[:0], logits[:, :, :0], logits[0], np.asfortranarray(np.tile(logits, (2, 2, 2))),
+    column_major = np.asfortranarray(np.tile(logits, (2, 2, 2)))
+    bad_logits += [logits.astype(np.float64), logits[:0], logits[:, :, :0], logits[0], column_major,
                    logits.tolist(), np.concatenate([logits, logits], axis=1)]
     bad_labels = [labels.astype(np.int64), np.zeros((1, 1), np.int32), None, np.append(labels, labels[:1] * 0 + 1)]
     if labels.size:

@@ -13,7 +13,7 @@ PEAK = 0.7
 
 
 def open_kokoro(tools):
-    """Load the engine; KOKORO_DIR names its folder. Parameters: tools, where kokoro.py is. Returns a function of text, voice, speed."""
+    """Load the engine; KOKORO_DIR names its folder. Parameters: tools (where kokoro.py is). Returns a function."""
     sys.path.insert(0, str(tools))
     import kokoro
     return kokoro.Kokoro()

@@ -77,7 +77,7 @@ def pauses(samples, words, times, labels_per_word):
 
 
 def segments(words, cuts, seconds):
-    """Choose cuts so that pieces are neither short nor long. Parameters: words, cuts, seconds. Returns (text, start, end) tuples."""
+    """Choose cuts so that no piece is short. Parameters: words, cuts, seconds. Returns (text, start, end) tuples."""
     pieces, word, start = [], 0, 0.0
     for index, at in cuts:
         if at - start >= SHORTEST_S and seconds - at >= SHORTEST_S:
@@ -110,7 +110,8 @@ def main():
                 continue
             kept += end - start
             file = os.path.relpath(item.file, options.out.parent)
-            lines.append("\t".join([file, item.split, item.source, item.speaker, text, item.extra, f"{start:.2f}", f"{end - start:.2f}"]))
+            fields = [file, item.split, item.source, item.speaker, text, item.extra, f"{start:.2f}", f"{end - start:.2f}"]
+            lines.append("\t".join(fields))
     options.out.write_text("\n".join(lines) + "\n")
     print(f"{len(lines) - 1} pieces, {kept / 3600:.2f} h kept, {dropped / 3600:.2f} h too long")
 

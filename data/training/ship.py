@@ -88,7 +88,8 @@ def main():
         accuracy.append({"set": name, "where": where} | summarise(heard))
         print(name, json.dumps(accuracy[-1]), flush=True)
     words = corpus.select(corpus.read_manifest(SPEECH / "recorded.tsv"), ["split=dev"])
-    card |= {"accuracy": accuracy, "emission_delay": delays(recogniser, [item for item in words if item.source in ("gsc", "fsdd")])}
+    single = [item for item in words if item.source in ("gsc", "fsdd")]
+    card |= {"accuracy": accuracy, "emission_delay": delays(recogniser, single)}
     print(json.dumps(card["emission_delay"]))
     save_model(options.shipped, dataclasses.replace(model, card=card))
 

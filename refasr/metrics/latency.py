@@ -68,4 +68,5 @@ def emission_delays(emitted_s, ended_s):
         raise RangeError(f"emitted_s: got {len(emitted_s)} for {len(ended_s)} word ends, expected as many, at least one")
     delay_ms = 1000 * (np.asarray(emitted_s, np.float64) - np.asarray(ended_s, np.float64))
     median, p90, p99 = np.percentile(delay_ms, [50, 90, 99])
-    return {"n": len(delay_ms), "median_ms": round(float(median), 1), "p90_ms": round(float(p90), 1), "p99_ms": round(float(p99), 1)}
+    statistics = {"median_ms": median, "p90_ms": p90, "p99_ms": p99}
+    return {"n": len(delay_ms)} | {name: round(float(value), 1) for name, value in statistics.items()}

@@ -46,7 +46,7 @@ class Batch:
 
 
 def rows_of_frames(utterances):
-    """Frames in the order of `Batch.features`. Parameters: utterances, list of float32 [T, K], longest first. Returns float32 [R, K]."""
+    """Frames in the order of `Batch.features`. Parameters: utterances (float32 [T, K], longest first). Returns float32 [R, K]."""
     longest = len(utterances[0])
     return np.array([frames[t] for t in range(longest) for frames in utterances if t < len(frames)])
 

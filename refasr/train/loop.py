@@ -88,7 +88,8 @@ class Trainer:
     regulariser, forward_weights, projection : callable or None
     """
 
-    def __init__(self, config, shares, maker, objective, backend, threads=2, regulariser=None, forward_weights=None, projection=None):
+    def __init__(self, config, shares, maker, objective, backend, threads=2,
+                 regulariser=None, forward_weights=None, projection=None):
         self.config, self.shares, self.maker, self.objective, self.backend = config, shares, maker, objective, backend
         self.regulariser, self.forward_weights, self.projection = regulariser, forward_weights, projection
         self.shapes = parameter_shapes(config.model)

@@ -40,7 +40,7 @@ def encode_text(text, units=CHARACTERS):
     spelled = "".join(WORD_MARK + word for word in unicodedata.normalize("NFC", text).split())
     for character in spelled:
         if character not in known:
-            raise RangeError(f"text: got character {character!r} in {text!r}, expected a-z, apostrophe and spaces; normalise it first")
+            raise RangeError(f"text: got character {character!r} in {text!r}, expected a-z, apostrophe, spaces; normalise it")
     return np.array([known[character] for character in spelled], np.int32)
 
 
