@@ -86,33 +86,26 @@ def _means(tile, hop, n_samples, sums, mean):
         mean[i] = total / F32(n_samples)
 
 
-@scalar
-def shape_row(tile, before, now, mean, emphasis, weight, z, at):
-    for i in range(LANES):
-        z[at + i] = ((tile[now + i] - mean[i]) - emphasis * (tile[before + i] - mean[i])) * weight
-
-
 @kernel
 def _shape(tile, hop, mean, emphasis, weights, z):
     """Mean, pre-emphasis and window; zeros fill the transform. Parameters: tile, hop, mean, emphasis, weights, z (result)."""
-    n_samples = U(weights.size)
+    n_samples, before = U(weights.size), U0  # the sample before the first counts as equal to it
     for column in range((n_samples + hop - U1) // hop):
         n, t = column * hop, column
         stop = min(n + hop, n_samples)
-        shape_row(tile, (hop - U1) * COLUMNS + column - U1 if column else U0, t, mean, emphasis, weights[n], z, n * LANES)
-        n, t = n + U1, t + COLUMNS
         while n + U4 <= stop:
             w0, w1, w2, w3, at = weights[n], weights[n + U1], weights[n + U2], weights[n + U3], n * LANES
             for i in range(LANES):
                 m = mean[i]
-                a, b, c = tile[t - COLUMNS + i] - m, tile[t + i] - m, tile[t + COLUMNS + i] - m
+                a, b, c = tile[before + i] - m, tile[t + i] - m, tile[t + COLUMNS + i] - m
                 d, e = tile[t + C2 + i] - m, tile[t + C3 + i] - m
                 z[at + i], z[at + LANES + i] = (b - emphasis * a) * w0, (c - emphasis * b) * w1
                 z[at + L2 + i], z[at + L3 + i] = (d - emphasis * c) * w2, (e - emphasis * d) * w3
-            n, t = n + U4, t + C4
+            n, t, before = n + U4, t + C4, t + C3
         while n < stop:
-            shape_row(tile, t - COLUMNS, t, mean, emphasis, weights[n], z, n * LANES)
-            n, t = n + U1, t + COLUMNS
+            for i in range(LANES):
+                z[n * LANES + i] = ((tile[t + i] - mean[i]) - emphasis * (tile[before + i] - mean[i])) * weights[n]
+            n, t, before = n + U1, t + COLUMNS, t
     for i in range(n_samples * LANES, U(z.size)):
         z[i] = ZERO
 

@@ -86,6 +86,21 @@ def stage4(z, twiddles, at, n):
 
 
 @scalar
+def last_stage(z):
+    for a in range(U0, U(z.size), U4 * ROW):
+        b, c, d = a + ROW, a + U2 * ROW, a + U3 * ROW
+        for i in range(LANES):
+            ar, br, cr, dr = z[a + i], z[b + i], z[c + i], z[d + i]
+            ai, bi, ci, di = z[a + LANES + i], z[b + LANES + i], z[c + LANES + i], z[d + LANES + i]
+            sr, si, tr, ti = ar + cr, ai + ci, ar - cr, ai - ci
+            ur, ui, vr, vi = br + dr, bi + di, br - dr, bi - di
+            z[a + i], z[a + LANES + i] = sr + ur, si + ui
+            z[b + i], z[b + LANES + i] = tr + vi, ti - vr
+            z[c + i], z[c + LANES + i] = sr - ur, si - ui
+            z[d + i], z[d + LANES + i] = tr - vi, ti + vr
+
+
+@scalar
 def stage5(z, twiddles, at, n):
     q, end = n // U5, U(z.size) // ROW
     for j in range(q):
@@ -128,7 +143,7 @@ def _fft(z, radices, twiddles):
             elif n == LANES:
                 at = stage4(z, twiddles, at, LANES)
             elif n == U4:
-                at = stage4(z, twiddles, at, U4)
+                last_stage(z)  # all its twiddles are 1
             else:
                 at = stage4(z, twiddles, at, n)
         elif radix == U5:
