@@ -161,7 +161,7 @@ def _log_mel(samples, weights, bands, tables, constants, work, out):
     mean, sums, work = work[:LANES], work[LANES:U64], work[U64:]
     mel, work = work[:U(out.shape[1]) * LANES], work[U(out.shape[1]) * LANES:]
     z, pairs = work[:n_points * LANES], work[:hop * COLUMNS]  # what one stage is done with, the next but one writes over
-    power, tile = work[-n_power:], work[-hop * COLUMNS:]
+    power, tile = work[U(work.size) - n_power:], work[U(work.size) - hop * COLUMNS:]
     for first in range(U0, n_frames, LANES):
         _fill_tile(samples, first, hop, n_columns, pairs, tile)
         if remove_dc:
