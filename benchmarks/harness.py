@@ -1,4 +1,8 @@
-"""Measure one benchmark: agreement first, then the contestants in turn, many times over."""
+"""Measure one benchmark: agreement first, then the contestants in turn, many times over.
+
+A row's `value` is the median of the time that passed, `minimum` the least, and `computing` the median of the processor time
+spent: on a busy machine, where the first includes waiting, it is the one to compare.
+"""
 
 import gc
 import importlib
@@ -87,7 +91,7 @@ def interleave(calls):
 
     Returns
     -------
-    dict of str to list of float       Seconds of one call, once a round.
+    dict of str to list of (float, float)    Seconds of one call, once a round: passed, and spent computing.
     """
     together = {name: repetitions(call) for name, call in calls.items()}
     times, spent = {name: [] for name in calls}, dict.fromkeys(calls, 0.0)
@@ -96,16 +100,16 @@ def interleave(calls):
     try:
         for _ in range(ROUNDS):
             for name, call in calls.items():
-                if spent[name] > BUDGET_S and (len(times[name]) >= FEWEST or min(times[name]) > BUDGET_S):
+                if spent[name] > BUDGET_S and (len(times[name]) >= FEWEST or min(times[name])[0] > BUDGET_S):
                     continue
                 if together[name] > 1:
                     call()  # after another contestant the caches hold that one's data
-                begin = time.perf_counter()
+                begin, begin_computing = time.perf_counter(), time.process_time()
                 for _ in range(together[name]):
                     call()
-                seconds = time.perf_counter() - begin
+                computing, seconds = time.process_time() - begin_computing, time.perf_counter() - begin
                 spent[name] += seconds
-                times[name].append(seconds / together[name])
+                times[name].append((seconds / together[name], computing / together[name]))
     finally:
         gc.enable()
     return times
@@ -126,18 +130,19 @@ def timed_rows(bench, module, case, contestants, limit_s):
     -------
     list of dict                 A row with "failed" says that the results disagree; nothing is timed then.
     """
-    out = [c for c in contestants.values() if isinstance(c, Missing)]
     calls = {name: call for name, call in contestants.items() if not isinstance(call, Missing)}
     results = {name: call() for name, call in calls.items()}
     check = getattr(module, "check", lambda results: disagreement(results, getattr(module, "SHARED_ERROR", 0)))
     wrong = check(results)
     if wrong:
         return [dict(bench=bench, case=case, contestant="all", value=None, unit="s", failed=wrong)]
-    times = {name: (statistics.median(each), min(each)) for name, each in interleave(calls).items()}
-    rows = [dict(bench=bench, case=case, contestant=name, value=value, unit="s", minimum=least)
-            for name, (value, least) in times.items()]
+    rows = []
+    for name, rounds in interleave(calls).items():
+        passed, computing = zip(*rounds)
+        rows.append(dict(bench=bench, case=case, contestant=name, value=statistics.median(passed), unit="s", minimum=min(passed),
+                         computing=statistics.median(computing)))
     rows += [dict(bench=bench, case=case, contestant=name, value=None, unit="s", skipped=str(why))
-             for name, why in contestants.items() if isinstance(why, Missing)] if out else []
+             for name, why in contestants.items() if isinstance(why, Missing)]
     if limit_s is not None:
         for row in rows:
             if row["value"]:

@@ -67,19 +67,20 @@ def shown(value, unit):
 
 
 def print_rows(rows):
-    """Print one case as lines of a table. Parameters: rows."""
-    case = None
+    """Print rows as tables, one a case. Parameters: rows."""
+    case, titles = None, ("median", "minimum", "computing", "ratio", "of limit")
     for row in rows:
         if row["case"] != case:
             case = row["case"]
-            print(f"\n{row['bench']}  {case}\n  {'':<24}{'median':>12}{'minimum':>12}{'ratio':>9}{'of limit':>10}")
+            print(f"\n{row['bench']}  {case}\n  {'':<24}" + "".join(f"{title:>12}" for title in titles))
         if row["value"] is None:
             print(f"  {row['contestant']:<24}{'FAILED: ' + row['failed'] if 'failed' in row else 'skipped: ' + row['skipped']}")
             continue
-        least = shown(row["minimum"], row["unit"]) if "minimum" in row else ""
+        least, computing = (shown(row[key], row["unit"]) if key in row else "" for key in ("minimum", "computing"))
         ratio = f"{row['ratio']:.2f}" if "ratio" in row else ""
         share = f"{row['limit_fraction']:.1%}" if "limit_fraction" in row else ""
-        print(f"  {row['contestant']:<24}{shown(row['value'], row['unit']):>12}{least:>12}{ratio:>9}{share:>10}", flush=True)
+        cells = (shown(row["value"], row["unit"]), least, computing, ratio, share)
+        print(f"  {row['contestant']:<24}" + "".join(f"{cell:>12}" for cell in cells), flush=True)
 
 
 def main(arguments):

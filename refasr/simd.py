@@ -113,7 +113,7 @@ def store_tile(_, tile, out, start, stride):
 
 def plain_add_outer(tile, a, start, stride, b, row):
     """tile + outer(a[start], a[start + stride], ...; b[row:]). Parameters: tile, a, start, stride, b, row. Returns the tile."""
-    column = a.reshape(-1)[start : start + stride * (len(tile) - 1) + 1 : stride]
+    column = a.reshape(-1)[start + stride * np.arange(len(tile))]
     return tile + np.outer(column, b.reshape(-1)[row : row + tile.shape[1]])
 
 

@@ -41,7 +41,8 @@ def samples_of(kind, size, seed):
     }[kind]().astype(F32)
 
 
-KINDS = ("noise", "noise", "noise", "quiet", "denormal", "square", "offset", "impulse", "integers", "loudest", "too loud", "nan", "infinite")
+KINDS = ("noise", "noise", "noise", "quiet", "denormal", "square", "offset", "impulse", "integers", "loudest", "too loud", "nan",
+         "infinite")
 
 
 @st.composite

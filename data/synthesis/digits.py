@@ -1,11 +1,12 @@
-"""Synthesise the spoken digits of data/smoke, on which `refasr train --smoke` shows that learning works.
+"""Synthesise the strings of digits of data/smoke, on which `refasr train --smoke` shows that learning works.
 
     KOKORO_DIR=... python data/synthesis/digits.py --tools DIR [--out data/smoke]
 
-One file a voice holds each digit once, in random order and at random speed; the manifest cuts it by start and duration.
-Engines: Kokoro-82M (not the voices reserved for other tests; some mixed by halves), SVOX Pico (`pip install py-nanotts`) at
-three pitches, Flite (the program) at two. The voices of DEV are never trained on, nor mixed. Speeds and orders come from a
-generator seeded by the voice's name; only the Ogg containers' serial numbers differ when this is run again.
+One file a voice holds each digit twice, in strings of three or four said in one breath (said alone, short words come out
+garbled), in random order and at random speed; the manifest cuts it by start and duration. Engines: Kokoro-82M (not the voices
+reserved for other tests), SVOX Pico (`pip install py-nanotts`) at three pitches, Flite (the program) at two. The voices of
+DEV are never trained on. Speeds and orders come from a generator seeded by the voice's name; only the Ogg containers' serial
+numbers differ when this is run again.
 """
 import argparse
 import pathlib
@@ -20,23 +21,19 @@ from studio import KOKORO_RATE_HZ, open_kokoro, resample, trim, write_opus, writ
 RATE_HZ = 16000
 GAP_S = 0.1
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+LENGTHS = (3, 4, 3, 4, 3, 3)
 KOKORO = ("af_alloy", "af_aoede", "af_bella", "af_heart", "af_jessica", "af_nova", "af_river", "am_adam", "am_echo", "am_fenrir",
           "am_michael", "am_onyx", "am_santa", "bf_alice", "bf_isabella", "bm_fable", "bm_lewis",
           "af_sky", "am_liam", "bf_emma", "bm_george")
 PICO = tuple((voice, pitch) for voice in ("en-US", "en-GB") for pitch in (0.8, 1.0, 1.25))
 FLITE = (*((voice, pitch_hz) for voice in ("awb", "kal16", "slt") for pitch_hz in (110, 190)), ("rms", 110))  # rms has one pitch
-MIXED = ("af_alloy+am_adam", "af_bella+bm_fable", "af_heart+am_onyx", "af_jessica+bf_isabella", "af_nova+am_echo",
-         "af_river+bm_lewis", "af_aoede+am_michael", "bf_alice+am_fenrir", "am_adam+bm_lewis", "am_echo+bm_fable",
-         "af_bella+bf_alice", "af_heart+af_jessica", "am_onyx+am_michael", "bf_isabella+am_santa")
 DEV = ("af_sky", "am_liam", "bf_emma", "bm_george")
 COLUMNS = ("file", "split", "source", "speaker", "text", "extra", "start", "duration")
 
 
 def kokoro_voice(engine, voice):
-    """Speak with Kokoro. Parameters: engine, voice (two with a plus are mixed). Returns a function as of `pico_voice`."""
-    first, *others = voice.split("+")
-    mix = (others[0], 0.5) if others else None
-    return lambda text, speed: resample(engine(f"{text}.", first, speed, mix=mix), KOKORO_RATE_HZ, RATE_HZ)
+    """Speak with Kokoro. Parameters: engine, voice. Returns a function of text and speed that gives 16 kHz samples."""
+    return lambda text, speed: resample(engine(f"{text}.", voice, speed), KOKORO_RATE_HZ, RATE_HZ)
 
 
 def pico_voice(voice, pitch):
@@ -62,11 +59,11 @@ def all_voices(engine):
     """Parameters: engine (Kokoro). Returns a list of (source, voice, function of text and speed), the quick engines first."""
     return ([("pico", f"{voice}-{pitch}", pico_voice(voice, pitch)) for voice, pitch in PICO]
             + [("flite", f"{voice}-{pitch_hz}", flite_voice(voice, pitch_hz)) for voice, pitch_hz in FLITE]
-            + [("kokoro", voice, kokoro_voice(engine, voice)) for voice in KOKORO + MIXED])
+            + [("kokoro", voice, kokoro_voice(engine, voice)) for voice in KOKORO])
 
 
 def record(speak, voice):
-    """All digits, in random order.
+    """All digits twice, in random order.
 
     Parameters
     ----------
@@ -78,9 +75,11 @@ def record(speak, voice):
     (float32 [S], list of (text, start in s, duration in s))
     """
     rng = random.Random(f"digits {voice}")
+    digits = rng.sample(DIGITS, 10) + rng.sample(DIGITS, 10)
     gap = np.zeros(int(GAP_S * RATE_HZ), np.float32)
     pieces, cuts, position = [gap], [], gap.size
-    for text in rng.sample(DIGITS, 10):
+    for length in LENGTHS:
+        text, digits = " ".join(digits[:length]), digits[length:]
         said = trim(speak(text, rng.uniform(0.85, 1.2)), RATE_HZ)
         cuts.append((text, position / RATE_HZ, said.size / RATE_HZ))
         pieces += [said, gap]

@@ -24,7 +24,8 @@ SUFFIX = ".npy"
 
 def add_arguments(parser):
     """Declare options and operands. Parameters: parser."""
-    parser.add_argument("operands", nargs="+", metavar="RECORDING | diff A B [RECORDING]", help="see the examples; - is standard input")
+    parser.add_argument("operands", nargs="+", metavar="RECORDING | diff A B [RECORDING]",
+                        help="see the examples; - is standard input")
     parser.add_argument("--profile", metavar="P", default="refasr", help="definition of the features (default: refasr)")
     parser.add_argument("-o", "--output", metavar="OUT.npy", help="write the features there")
     parser.add_argument("--dither", type=float, metavar="D", help="add noise of this deviation, in the profile's sample units")
@@ -33,7 +34,8 @@ def add_arguments(parser):
     parser.add_argument("--channel", type=int, metavar="N", help="take this channel, from 0; default is the mean of all")
     parser.add_argument("--strict", action="store_true", help="refuse a recording of another rate or of several channels")
     parser.add_argument("--check", action="store_true", help="with diff: exit code 1 if they differ")
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="with --check: largest difference allowed (default: 0)")
+    parser.add_argument("--tolerance", type=float, default=0.0, metavar="X",
+                        help="with --check: largest difference allowed (default: 0)")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
@@ -61,7 +63,8 @@ def read(path, profile, options):
     """Samples of a recording. Parameters: path, profile, options. Returns float32 [S]."""
     from refasr.audio.wav import read_audio
     from refasr.cli import complain
-    return read_audio(path, sample_rate_hz=profile.sample_rate_hz, channel=options.channel, strict=options.strict, notice=complain)
+    return read_audio(path, sample_rate_hz=profile.sample_rate_hz, channel=options.channel, strict=options.strict,
+                      notice=complain)
 
 
 def compute(samples, profile, options):
@@ -119,7 +122,7 @@ def diff(options):
 
 
 def features_of(name, recording, options):
-    """Features of a profile or from a file. Parameters: name, recording (list of at most one), options. Returns array [T, F]."""
+    """Features of a profile or from a file. Parameters: name, recording (a list), options. Returns array [T, F]."""
     from refasr.errors import FormatError
     if pathlib.Path(name).suffix != SUFFIX:
         profile = profile_of(name, options)
@@ -128,7 +131,8 @@ def features_of(name, recording, options):
     try:
         features = np.load(name, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise FormatError(f"{name}: cannot be read as features ({str(error).splitlines()[0]}); write it with numpy.save") from error
+        reason = str(error).splitlines()[0]
+        raise FormatError(f"{name}: cannot be read as features ({reason}); write it with numpy.save") from error
     if features.ndim != 2 or features.dtype.kind != "f":
         raise FormatError(f"{name}: got {features.dtype} of shape {list(features.shape)}, expected floats [frames, bins]")
     return features

@@ -145,7 +145,7 @@ def compare(samples, a, b):
 
 
 def _alone(samples, finished, profile, settings):
-    """Effect of some settings on the finished features. Parameters: samples, finished, profile, settings. Returns Difference or None."""
+    """Effect of some settings on the finished features. Parameters: samples, finished, profile, settings. Returns as `alone`."""
     if not settings:
         return None
     try:

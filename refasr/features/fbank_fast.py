@@ -7,7 +7,7 @@ at frame c, and sample n of frame t is row n mod hop, column t + n div hop.
 import numpy as np
 
 from refasr import checks
-from refasr.features import fbank, framing, spectrum
+from refasr.features import fbank, framing
 from refasr.features.spectrum_fast import LANES, U0, U1, U2, U3, U4, U5, U6, U7, U8, U64, U, _fft, _power, _tables
 from refasr.jit import kernel, scalar
 from refasr.numerics_fast import log32

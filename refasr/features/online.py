@@ -69,9 +69,9 @@ class OnlineFeatures:
         self.plan = fbank.Plan.of(profile, warp)
         self.profile = self.plan.profile
         if self.profile.normalisation != "none":
-            raise RangeError(f"profile: got {self.profile.name!r}, expected one that can stream; its {self.profile.normalisation} "
-                             "normalisation needs the whole utterance; use fbank.log_mel, or a copy of the profile with "
-                             "normalisation='none' and normalise.running")
+            raise RangeError(f"profile: got {self.profile.name!r}, expected one that can stream; its "
+                             f"{self.profile.normalisation} normalisation needs the whole utterance; use fbank.log_mel, or a "
+                             "copy of the profile with normalisation='none' and normalise.running")
         self._log_mel = backend(fbank.log_mel_windows)
 
     def start(self):

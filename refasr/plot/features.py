@@ -32,8 +32,9 @@ def draw(features, profile, ax=None):
     begin = framing.first_sample(profile) / profile.sample_rate_hz
     begin += (profile.window_samples - profile.hop_samples) / 2 / profile.sample_rate_hz  # a frame is drawn about its centre
     low, high = np.percentile(features, PERCENTILES) if features.size else (0.0, 1.0)
+    extent = begin, begin + max(len(features), 1) * hop_seconds, -0.5, profile.n_bins - 0.5
     image = ax.imshow(features.T, origin="lower", aspect="auto", cmap="magma", interpolation="nearest", vmin=low,
-                      vmax=max(high, low + 1e-6), extent=(begin, begin + max(len(features), 1) * hop_seconds, -0.5, profile.n_bins - 0.5))
+                      vmax=max(high, low + 1e-6), extent=extent)
     bar = ax.figure.colorbar(image, ax=ax, pad=0.015, fraction=0.04)
     bar.set_label(f"{profile.log} of mel energy" + ("" if profile.normalisation == "none" else ", normalised"))
     positions, labels = mel_ticks(profile)

@@ -31,8 +31,7 @@ def _grid(e, p, output, bias, hidden, logits):
     """Every tile of logits begins as the bias, read with stride 0."""
     n_rows, whole = p.shape[0], p.shape[0] // ROWS * ROWS
     panels = _pack(output, NARROW)
-    begin = np.zeros(panels.shape[0] * NARROW, np.float32)
-    begin[: bias.size] = bias
+    begin = _pack(bias.reshape(1, bias.size), NARROW)
     edge = np.empty((ROWS, NARROW), np.float32)
     for t in range(e.shape[0]):
         _hidden(e[t], p, hidden[t])
