@@ -57,7 +57,8 @@ def selected(config, settings):
     path = config.path(settings.manifest)
     chosen = corpus.select(corpus.read_manifest(path), list(settings.where))
     if not chosen:
-        raise FormatError(f"{path}: got nothing with {' and '.join(settings.where) or 'a text'}, expected some; correct where")
+        terms = " and ".join(settings.where) or "a text"
+        raise FormatError(f"{path}: got no utterance with {terms}, expected some; correct where")
     return chosen
 
 
@@ -82,7 +83,7 @@ def training_files(config):
     for share in config.data:
         sure = [utterance for utterance in selected(config, share) if confidence(utterance) >= share.least_confidence]
         if not sure:
-            raise FormatError(f"{share.manifest}: got none with confidence {share.least_confidence}, expected some; lower it")
+            raise FormatError(f"{share.manifest}: got no utterance as sure as {share.least_confidence}; lower it")
         shares.append(sure)
     return shares
 
