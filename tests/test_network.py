@@ -17,7 +17,7 @@ REGULARISED = ObjectiveSettings(dropout=0.4, predictor_dropout=0.3)
 STENCIL = ((-2, 1 / 12), (-1, -8 / 12), (1, 8 / 12), (2, -1 / 12))  # derivative of fourth order
 REACH = 0.02                # large, since the loss comes from float32 logits
 DIFFERENCE_ERROR = 2e-4     # of the largest component: some 1e-6 / REACH by rounding, as much by the stencil
-GENTLE_SEED = 8             # no row is nearly constant here: normalisation would bend too sharply for differences
+GENTLE_SEED = 14            # no row is nearly constant here: normalisation would bend too sharply for differences
 
 
 @pytest.fixture(params=("reference", "fast"))
@@ -36,7 +36,8 @@ def batch_of(chosen):
 def parameters(seed):
     """Random parameters, none at its starting value. Parameters: seed. Returns a dict."""
     rng = np.random.default_rng(seed)
-    return {name: value + F32(0.3) * rng.standard_normal(value.shape, dtype=F32) for name, value in initialise(TINY, seed).items()}
+    noise = lambda shape: F32(0.3) * rng.standard_normal(shape, dtype=F32)
+    return {name: value + noise(value.shape) for name, value in initialise(TINY, seed).items()}
 
 
 def evaluate(named, batch, settings, backend):
