@@ -26,34 +26,38 @@ def seconds_of(arguments, cache):
     Parameters
     ----------
     arguments : list of str
-    cache : str                Folder for compiled kernels.
+    cache : str                     Folder for compiled kernels.
 
     Returns
     -------
-    float or Missing           Seconds, or why the command failed.
+    (float, float) or Missing       Seconds passed and seconds of processor time, or why the command failed.
     """
     environment = os.environ | {"REFASR_CACHE_DIR": cache, "PYTHONPATH": str(PACKAGE.parent)}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    begin = time.perf_counter()
+    begin, before = time.perf_counter(), os.times()
     done = subprocess.run([sys.executable, "-m", "refasr", *arguments], env=environment, capture_output=True, text=True,
                           timeout=ENOUGH_S, check=False)
-    seconds = time.perf_counter() - begin
+    passed, after = time.perf_counter() - begin, os.times()
     last = [""] + done.stderr.strip().splitlines()
-    return seconds if done.returncode == 0 else Missing(f"exit {done.returncode}: {last[-1]}")
+    if done.returncode:
+        return Missing(f"exit {done.returncode}: {last[-1]}")
+    return passed, after.children_user + after.children_system - before.children_user - before.children_system
 
 
-def warm(arguments, cache):
-    """Median of several runs. Parameters: arguments, cache. Returns seconds or a Missing."""
-    times = [seconds_of(arguments, cache) for _ in range(WARM_RUNS)]
-    return next((each for each in times if isinstance(each, Missing)), None) or statistics.median(times)
+def rows_of(case, arguments, cache, runs=1):
+    """Median of several runs by both clocks. Parameters: case, arguments, cache, runs. Yields (case, contestant, value, unit)."""
+    found = [seconds_of(arguments, cache) for _ in range(runs)]
+    failed = next((each for each in found if isinstance(each, Missing)), None)
+    for index, clock in enumerate(("wall", "processor")):
+        yield f"{case} clock={clock}", "fast", failed or statistics.median(each[index] for each in found), "s"
 
 
 def measure():
     """The commands. Yields (case, contestant, value, unit)."""
     with tempfile.TemporaryDirectory() as cache:
         seconds_of(["--help"], cache)
-        yield "command=--help start=warm", "fast", warm(["--help"], cache), "s"
+        yield from rows_of("command=--help start=warm", ["--help"], cache, WARM_RUNS)
         transcribe = ["transcribe", str(data_path("samples", RECORDING))]
         for start in ("cold", "cached-cold"):
-            yield f"command=transcribe start={start}", "fast", seconds_of(transcribe, cache), "s"
-        yield "command=transcribe start=warm", "fast", warm(transcribe, cache), "s"
+            yield from rows_of(f"command=transcribe start={start}", transcribe, cache)
+        yield from rows_of("command=transcribe start=warm", transcribe, cache, WARM_RUNS)
