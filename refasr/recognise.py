@@ -127,8 +127,8 @@ class Recogniser:
         ------
         DTypeError, ShapeError, RangeError    For samples of another type, or not finite.
         """
-        checked, n_samples = self.stages["K0"].step(samples, state.samples)
-        frames, features = self.stages["K1"].step(checked, state.features)
+        samples, n_samples = self.stages["K0"].step(samples, state.samples)
+        frames, features = self.stages["K1"].step(samples, state.features)
         h, stack = self.stages["K2"].step(frames, state.stack)
         encoder = []
         for layer, before in zip(self.layers, state.encoder):
@@ -212,7 +212,8 @@ class Stream:
         """
         if self.finished:
             raise RangeError("samples: got some after finish(), expected none; call reset() first")
-        framing.check_samples(samples)
+        if np.size(samples) > STEP_SAMPLES:
+            framing.check_samples(samples)  # all of them before any is used; a shorter chunk is used whole or not at all
         self._advance(samples)
 
     def _advance(self, samples):

@@ -3,7 +3,7 @@
     (inputs, state) -> (outputs, state)
 
     key     inputs                           outputs                                    state
-    K0      samples [S]                      the same, checked                          samples so far
+    K0      samples [S]                      the same                                   samples so far
     K1      samples [S]                      log-mel frames [T, F]                      samples that wait for a window
     K2      log-mel frames [T, F]            normalised, stacked [T/4, 4F]              frames that wait for a stack
     K3.l    [T, K]                           [T, D]: encoder layer l                    LstmState
@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refasr.features import framing, normalise
+from refasr import checks
+from refasr.features import normalise
 from refasr.features.online import OnlineFeatures, stack_frames
 from refasr.nn import lstm
 from refasr.search import greedy
@@ -103,9 +104,9 @@ def traced(stages, record):
 
 
 def samples_stage():
-    """K0. Returns a Stage."""
+    """K0: only counts; the features, which come next, look at the values. Returns a Stage."""
     def step(samples, count):
-        framing.check_samples(samples)
+        checks.array("samples", samples, F32, (None,))
         return samples, count + samples.size
     return Stage("K0", "samples", lambda: 0, step)
 
@@ -126,14 +127,11 @@ def stacking_stage(model):
 
 
 def layer_stage(encoder, index):
-    """K3, one layer, frame by frame. Parameters: encoder, index. Returns a Stage."""
+    """K3, one layer. Parameters: encoder, index. Returns a Stage."""
     weights = encoder.layers[index].lstm
 
     def step(frames, state):
-        outputs = np.empty((len(frames), weights.recurrent.shape[0]), F32)
-        for t, frame in enumerate(frames):
-            outputs[t], state = encoder.encode_layer(index, frame, state)
-        return outputs, state
+        return encoder.encode_layer(index, frames, state)
     return Stage(f"K3.{index}", f"encoder layer {index}", lambda: lstm.zero_state(weights), step)
 
 

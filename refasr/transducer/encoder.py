@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr.nn import layer_norm as norm
-from refasr.nn import lstm
+from refasr.nn import lstm, recurrent
 
 
 class EncoderLayer(NamedTuple):
@@ -44,7 +44,7 @@ class Encoder:
 
     def __init__(self, parameters, n_layers, backend):
         self.layers = [layer_of(parameters, f"encoder.{index}") for index in range(n_layers)]
-        self._step, self._norm = backend(lstm.lstm_step), backend(norm.layer_norm)
+        self._layer, self._norm = backend(recurrent.recurrent_layer), backend(norm.layer_norm)
         self._sequence, self._norm_backward = backend(lstm.lstm_sequence), backend(norm.layer_norm_backward)
         self._sequence_backward = backend(lstm.lstm_sequence_backward)
         self.macs = sum(layer.lstm.input.size + layer.lstm.recurrent.size for layer in self.layers)
@@ -66,28 +66,27 @@ class Encoder:
         -------
         (h, state, cost_macs)            float32 [D], the new state, multiply-accumulates spent.
         """
-        h, after = features, []
+        h, after = features[None], []
         for index, before in enumerate(state):
             h, now = self.encode_layer(index, h, before)
             after.append(now)
-        return h, tuple(after), self.macs
+        return h[0], tuple(after), self.macs
 
     def encode_layer(self, index, x, state):
-        """One layer of one frame.
+        """One layer of the next frames, one after the other.
 
         Parameters
         ----------
-        index : int          Which layer, from 0.
-        x : float32 [K]      The frame, or the output of the layer before.
-        state : LstmState    Not modified.
+        index : int           Which layer, from 0.
+        x : float32 [T, K]    The frames, or the outputs of the layer before.
+        state : LstmState     Not modified.
 
         Returns
         -------
-        (float32 [N], LstmState)
+        (float32 [T, N], LstmState)
         """
         layer = self.layers[index]
-        after = self._step(x, state, layer.lstm)
-        return self._norm(after.h[None], layer.gain, layer.bias)[0][0], after
+        return self._layer(x, state, layer.lstm, layer.gain, layer.bias)
 
     def forward(self, x, active, masks=None):
         """Encode a batch for training; its frames are rows, as in `lstm_sequence`.

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr.nn import layer_norm as norm
-from refasr.nn import lstm
+from refasr.nn import lstm, recurrent
 from refasr.nn.embedding import embedding, embedding_backward
 from refasr.transducer.encoder import layer_gradients, layer_of
 from refasr.transducer.units import BLANK
@@ -35,7 +35,7 @@ class Predictor:
 
     def __init__(self, parameters, backend):
         self.table, self.layer = parameters["predictor.embedding"], layer_of(parameters, "predictor")
-        self._step, self._norm = backend(lstm.lstm_step), backend(norm.layer_norm)
+        self._layer, self._norm = backend(recurrent.recurrent_layer), backend(norm.layer_norm)
         self._sequence, self._norm_backward = backend(lstm.lstm_sequence), backend(norm.layer_norm_backward)
         self._sequence_backward = backend(lstm.lstm_sequence_backward)
 
@@ -55,8 +55,8 @@ class Predictor:
         -------
         (float32 [P], LstmState)
         """
-        after = self._step(embedding(label, self.table), state, self.layer.lstm)
-        return self._norm(after.h[None], self.layer.gain, self.layer.bias)[0][0], after
+        rows, after = self._layer(embedding(label, self.table)[None], state, self.layer.lstm, self.layer.gain, self.layer.bias)
+        return rows[0], after
 
     def forward(self, labels):
         """Encode padded label sequences for training.
