@@ -32,12 +32,11 @@ class Batch:
     extra: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        if any(later > earlier for earlier, later in zip(self.n_frames, self.n_frames[1:])):
-            raise RangeError("n_frames: got a longer utterance after a shorter one, expected the longest first; sort the batch")
+        active_at(self.n_frames)
 
     def active(self):
         """How many utterances have a frame t. Returns int32 [T]."""
-        return (np.array(self.n_frames) > np.arange(self.n_frames[0])[:, None]).sum(axis=1, dtype=np.int32)
+        return active_at(self.n_frames)
 
     def rows_of(self, b):
         """Which rows are the frames of one utterance. Parameters: b. Returns int [n_frames[b]]."""
@@ -45,10 +44,20 @@ class Batch:
         return (np.cumsum(active) - active)[: self.n_frames[b]] + b
 
 
+def active_at(n_frames):
+    """How many utterances have a frame t. Parameters: n_frames, the longest first, or RangeError. Returns int32 [T]."""
+    if any(later > earlier for earlier, later in zip(n_frames, n_frames[1:])):
+        raise RangeError("n_frames: got a longer utterance after a shorter one, expected the longest first; sort the batch")
+    return (np.array(n_frames) > np.arange(n_frames[0])[:, None]).sum(axis=1, dtype=np.int32)
+
+
 def rows_of_frames(utterances):
     """Frames in the order of `Batch.features`. Parameters: utterances (float32 [T, K], longest first). Returns float32 [R, K]."""
-    longest = len(utterances[0])
-    return np.array([frames[t] for t in range(longest) for frames in utterances if t < len(frames)])
+    active = active_at([len(frames) for frames in utterances])
+    first, rows = np.cumsum(active) - active, np.empty((active.sum(), utterances[0].shape[1]), F32)
+    for b, frames in enumerate(utterances):
+        rows[first[: len(frames)] + b] = frames
+    return rows
 
 
 class BatchMaker:
