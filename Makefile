@@ -49,7 +49,8 @@ clean:
 # A stamp per purpose: pip runs again only when the dependencies may have changed.
 $(VENV)/.has-%: setup.cfg pyproject.toml | $(VENV)/.made
 	@echo "installing refasr[$(extras_$*)] into $(VENV)"
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[$(extras_$*)]'
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[$(extras_$*)]' \
+	    || { echo "refasr: pip could not install refasr[$(extras_$*)]; see the end of README.md" >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.made:
