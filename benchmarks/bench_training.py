@@ -92,8 +92,21 @@ def contestants(batch):
     return found | {name: torch_transducer.training_step(parameters, n_layers, batch, **how) for name, how in VARIANTS.items()}
 
 
+def cost(batch):
+    """Products of one step: each weight meets each row forward, and twice backward. Parameters: batch. Returns (MACs, bytes)."""
+    shapes = parameter_shapes(ARCHITECTURE)
+    size = {name: int(np.prod(shape)) for name, shape in shapes.items() if len(shape) == 2 and name != "predictor.embedding"}
+    rows = dict.fromkeys(size, sum(batch.n_frames))
+    text = sum(len(labels) + 1 for labels in batch.labels)
+    rows |= dict.fromkeys(("predictor.input", "predictor.recurrent", "joiner.text"), text)
+    rows["joiner.output"] = sum(n * (len(labels) + 1) for n, labels in zip(batch.n_frames, batch.labels))
+    data = size["encoder.0.input"] * rows["encoder.0.input"]  # the features need no gradient
+    return 3 * sum(size[name] * rows[name] for name in size) - data, 4 * sum(size.values())
+
+
 def cases():
-    """The cases of this benchmark. Yields (case text, {contestant: callable})."""
+    """The cases of this benchmark. Yields (case text, {contestant: callable}, (multiply-adds, bytes))."""
     for n_utterances, longest in SHAPES:
         text = f"B={n_utterances} T={longest} U={int(longest * LABELS_A_FRAME)} D={ARCHITECTURE.encoder_widths[0]}"
-        yield text, contestants(batch_of(n_utterances, longest))
+        batch = batch_of(n_utterances, longest)
+        yield text, contestants(batch), cost(batch)
