@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_model import TALKERS, noise, tiny_model
 
-from refasr import stages, words
+from refasr import corpus, stages, words
 from refasr.errors import DTypeError, FormatError, RangeError, ShapeError
+from refasr.metrics import wer
 from refasr.recognise import FLUSH_FRAMES, Recogniser
 from refasr.result import Hypothesis, Result, Word, confidence
 from refasr.search import greedy
-from refasr.shipped import HOMES, model_path
+from refasr.shipped import HOMES, data_path, model_path
 from refasr.transducer import align
 from refasr.transducer.model_file import save_model
 from refasr.twins import select
@@ -238,6 +239,27 @@ def test_load_by_path_and_by_name(tmp_path):
         Recogniser.load(tmp_path / "a.npz", "quick")
 
 
+@pytest.fixture(scope="module")
+def shipped():
+    """The shipped recogniser, and the shipped recordings with their texts."""
+    items = corpus.read_manifest(data_path("samples", "manifest.tsv"))
+    return Recogniser.load(), [(corpus.read_samples(item), corpus.transcript(item)) for item in items]
+
+
 @needs_model
-def test_default_model_hears_the_samples():
-    assert model_path("default").is_file() and model_path("float") == MODEL
+def test_shipped_model_hears_the_shipped_recordings(shipped):
+    recogniser, recordings = shipped
+    heard = [recogniser.transcribe_samples(samples).text for samples, _ in recordings]
+    assert wer.score([text for _, text in recordings], heard).wer < 0.35
+
+
+@needs_model
+def test_shipped_model_in_a_stream_and_by_the_reference(shipped):
+    recogniser, recordings = shipped
+    samples = min((samples for samples, _ in recordings), key=len)
+    whole, stream = recogniser.transcribe_samples(samples), recogniser.stream()
+    for begin in range(0, samples.size, 640):
+        stream.accept(samples[begin:begin + 640])
+    assert stream.finish() == whole
+    reference = Recogniser.load(backend="reference").transcribe_samples(samples)
+    assert reference.text == whole.text and reference.words[-1].end == whole.words[-1].end <= whole.duration + 0.04
