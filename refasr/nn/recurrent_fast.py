@@ -27,7 +27,7 @@ def _recurrent(x, h, c, wx, wh, bias, gain, shift, y):
 
 
 def _norm_error(h, h_error, gain, bias):
-    """Largest error of a normalised row whose inputs may be off by h_error. Parameters: h, h_error, gain, bias. Returns float64 [N].
+    """Largest error of a normalised row whose inputs may be off by h_error. Parameters: h, h_error, gain, bias.
 
     The centred row moves by at most q, the variance by v; the reciprocal deviation is then between its values at the ends.
     """
