@@ -181,11 +181,11 @@ class Trainer:
             batches = epoch_batches(examples, self.config.batch, self.config.seed, progress.epoch)
             for batch in batches[progress.position :]:
                 progress, figures = self.update(progress, batch)
+                yield progress, figures  # logged before it is saved, so that a kill in between loses no line
                 last = progress.step >= self.config.schedule.end()
                 if last or time.monotonic() - saved > self.config.checkpoint_s:
                     checkpoints.save_checkpoint(self.folder, progress)
                     saved = time.monotonic()
-                yield progress, figures
                 if last:
                     return
             progress = progress._replace(epoch=progress.epoch + 1, position=0)
