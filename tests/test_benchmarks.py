@@ -55,7 +55,8 @@ def test_contestants_that_disagree_are_not_timed(fake, other, capsys):
 def test_own_check_and_own_measurement_are_used(fake):
     fake.check = lambda results: None if len(results) == 2 else "one is missing"
     fake.cases = lambda: iter([("a=1", {"fast": lambda: "x", "reference": lambda: "y"})])
-    fake.measure = lambda: iter([("b=2", "fast", 2.0, "s"), ("b=2", "other", 3.0, "s"), ("b=2", "ghost", harness.missing("g"), "s")])
+    found = {"fast": 2.0, "other": 3.0, "ghost": harness.missing("g")}
+    fake.measure = lambda: (("b=2", name, value, "s") for name, value in found.items())
     rows = rows_of("fake")
     assert [(row["case"], row["contestant"]) for row in rows[2:]] == [("b=2", "fast"), ("b=2", "other"), ("b=2", "ghost")]
     assert rows[3]["ratio"] == 1.5 and rows[4]["value"] is None and "skipped" in rows[4]
