@@ -3,7 +3,7 @@
     python data/checksums.py            rewrite the table
     python data/checksums.py --check    exit 1 if it is out of date, saying where
 
-Scripts (.py) and configurations (.toml) are not data; git guards them.
+Scripts (.py, .sh) and configurations (.toml) are not data; git guards them.
 """
 import hashlib
 import pathlib
@@ -12,7 +12,7 @@ import sys
 FOLDER = pathlib.Path(__file__).resolve().parent
 README = FOLDER / "README.md"
 HEADING = "## Checksums\n"
-EXCEPT = (".py", ".toml", ".pyc", ".part", ".tmp")
+EXCEPT = (".py", ".sh", ".toml", ".pyc", ".part", ".tmp")
 
 
 def data_files(folder=FOLDER):

@@ -20,7 +20,7 @@ from refasr.train.config import BatchSettings, DataSettings, ScheduleSettings, r
 from refasr.train.examples import Piece, epoch_batches, epoch_examples
 from refasr.train.loop import learning_rate
 
-SMOKE_WER = 0.3
+SMOKE_WER = 0.2
 STEPS = 30
 TINY = f"""
 seed = 3
