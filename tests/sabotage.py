@@ -2,7 +2,8 @@
 
     python tests/sabotage.py [--all] [NAME ...]
 
-The copy holds the foundations (checks, numerics and their tests), whose rules are those of every room.
+The copy holds the foundations (checks, numerics and their tests), whose rules are those of every room. Rules about rooms
+that it lacks fail from the start, which is printed and does not count.
 Prints for each sabotage the first pass that catches it (with --all, every pass) and the tests that failed there. Exits
 with 1 if any survives, so a guard that stopped guarding is found. Run it by hand after changing the twins' or the house's
 tests; it takes minutes.
