@@ -9,8 +9,8 @@
         print(stream.text)          # what is certain to stay
     result = stream.finish()
 
-A whole recording runs through the same loop as a stream, so no result depends on how the samples were cut. Nothing that
-was written is taken back: greedy search never revises.
+A whole recording runs through the same loop as a stream, so no result depends on how the samples were cut. Greedy search
+never takes back what it wrote; beam search revises, and ends in a lattice.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,14 @@ import numpy as np
 from refasr import stages, words
 from refasr.audio import SAMPLE_RATE_HZ
 from refasr.audio.chunks import split
+from refasr.decoders import BeamDecoder, GreedyDecoder, LatticeSettings
 from refasr.errors import RangeError
 from refasr.features import framing
 from refasr.features.profiles import PROFILES
-from refasr.result import Hypothesis, Result, confidence
+from refasr.result import Result
 from refasr.shipped import model_path
 from refasr.transducer.model import assemble
 from refasr.transducer.model_file import load_model
-from refasr.transducer.units import RESERVED, decode_labels
 from refasr.twins import select
 
 F32 = np.float32
@@ -42,24 +42,24 @@ class StreamState(NamedTuple):
     features : OnlineState              Samples that wait for a window.
     stack : float32 [<stack, F]         Normalised frames that wait for a stack.
     encoder : tuple of LstmState        One a layer.
-    search : stages.SearchState         Predictor, score and frame number.
+    search : SearchState or BeamState   Of `refasr.stages`.
     """
 
     samples: int
     features: object
     stack: np.ndarray
     encoder: tuple
-    search: stages.SearchState
+    search: object
 
 
 class Output(NamedTuple):
     """What one chunk gave.
 
-    emissions : list of stages.Emission    Units written.
-    encodings : float32 [T, D]             The encoder's output for its frames.
+    written : list of stages.Emission, or Flow    What the search wrote: units, or arcs of the graph.
+    encodings : float32 [T, D]                    The encoder's output for its frames.
     """
 
-    emissions: list
+    written: object
     encodings: np.ndarray
 
 
@@ -71,12 +71,18 @@ class Recogniser:
     model : Model                                            From `model_file.load_model`.
     backend : "fast" or "reference"
     record : function of (key, inputs, outputs), or None     Told what passes each stage (see `refasr.stages`).
+    search : SearchSettings or None                          Beam search; None is greedy.
+    phrases : sequence                                       Spelled phrases to boost (see `refasr.search.boost`).
+    lattice : LatticeSettings                                What is kept of a beam search.
     """
 
-    def __init__(self, model, backend="fast", record=None):
+    def __init__(self, model, backend="fast", record=None, search=None, phrases=(), lattice=LatticeSettings()):
         self.model, self.backend = model, select(backend)
         self.network = assemble(model, self.backend)
-        self.stages = stages.stages_of(model, self.network, self.backend)
+        self.frame_seconds = model.architecture.stack * PROFILES[model.architecture.profile].hop_samples / SAMPLE_RATE_HZ
+        self.decoder = GreedyDecoder(model, self.network) if search is None else BeamDecoder(
+            model, self.network, self.backend, search, lattice, phrases, self.frame_seconds)
+        self.stages = stages.stages_of(model, self.network, self.backend, self.decoder.stage())
         if record is not None:
             self.stages = stages.traced(self.stages, record)
         self.layers = [stage for key, stage in self.stages.items() if key.startswith("K3.")]
@@ -84,17 +90,17 @@ class Recogniser:
         self.frame_samples = model.architecture.stack * profile.hop_samples
         self.reach_samples = (model.architecture.stack - 1) * profile.hop_samples + profile.window_samples
         self.window_samples = profile.window_samples
-        self.frame_seconds = self.frame_samples / SAMPLE_RATE_HZ
         self.flush_frames = model.card.get("flush_frames", FLUSH_FRAMES)
 
     @classmethod
-    def load(cls, name_or_path="default", backend="fast"):
+    def load(cls, name_or_path="default", backend="fast", **decoder):
         """Read a model.
 
         Parameters
         ----------
         name_or_path : str or Path         A shipped model ("default", "float") or a model file.
         backend : "fast" or "reference"
+        **decoder : object                 search, phrases, lattice, as above.
 
         Returns
         -------
@@ -104,7 +110,7 @@ class Recogniser:
         ------
         FormatError                        No such model, or not a model.
         """
-        return cls(load_model(model_path(name_or_path)), backend)
+        return cls(load_model(model_path(name_or_path)), backend, **decoder)
 
     def start(self):
         """State before the first sample. Returns a StreamState."""
@@ -134,8 +140,8 @@ class Recogniser:
         for layer, before in zip(self.layers, state.encoder):
             h, after = layer.step(h, before)
             encoder.append(after)
-        emissions, search = self.stages["K6"].step(h, state.search)
-        return Output(emissions, h), StreamState(n_samples, features, stack, tuple(encoder), search)
+        written, search = self.stages["K6"].step(h, state.search)
+        return Output(written, h), StreamState(n_samples, features, stack, tuple(encoder), search)
 
     def frames_of(self, n_samples):
         """Encoder frames that hold some of the samples, 0 for less than a window. Parameters: n_samples. Returns int."""
@@ -197,7 +203,7 @@ class Stream:
         self.state = self.recogniser.start()
         if keep_encoder:
             self.state = self.state._replace(encoder=encoder)
-        self.emissions, self.encodings, self.finished = [], [], False
+        self.utterance, self.encodings, self.finished = self.recogniser.decoder.utterance(), [], False
 
     def accept(self, samples):
         """Take the next samples.
@@ -219,7 +225,7 @@ class Stream:
     def _advance(self, samples):
         for chunk in split(samples, STEP_SAMPLES):
             output, self.state = self.recogniser.step(chunk, self.state)
-            self.emissions += output.emissions
+            self.utterance.take(output.written, self.state.search)
             if self.encodings is not None:
                 self.encodings.append(output.encodings)
                 if self.state.search.frame > words.MOST_FRAMES:
@@ -227,8 +233,13 @@ class Stream:
 
     @property
     def text(self):
-        """What was recognised so far; the last word may be unfinished."""
-        return decode_labels([emission.label for emission in self.emissions], self.recogniser.model.units)
+        """What was recognised so far; the last word may be unfinished, and beam search may still revise all of it."""
+        return self.utterance.text(self.state.search)
+
+    @property
+    def emissions(self):
+        """Units that greedy search wrote so far. Returns a list of Emission."""
+        return self.utterance.emissions
 
     def finish(self):
         """End the utterance: silence follows, so that the last word is written.
@@ -249,10 +260,10 @@ class Stream:
         return self._result(n_samples)
 
     def _result(self, n_samples):
-        recogniser, emissions = self.recogniser, self.emissions
+        recogniser, ranked = self.recogniser, self.utterance.ranked(self.state.search)
         encodings = np.concatenate(self.encodings) if self.encodings else None
-        frames = words.unit_frames(emissions, encodings, recogniser.frames_of(n_samples), recogniser.network, recogniser.backend)
-        spoken = words.spoken_words(emissions, frames, recogniser.model.units, recogniser.frame_seconds)
-        sure = confidence([emission.logp for emission in emissions if emission.label >= len(RESERVED)])
-        best = Hypothesis(self.text, self.state.search.greedy.score)
-        return Result(best.text, spoken, n_samples / SAMPLE_RATE_HZ, sure if spoken else 0.0, (best,))
+        frames = words.unit_frames(ranked.emissions, encodings, recogniser.frames_of(n_samples), recogniser.network,
+                                   recogniser.backend)
+        spoken = words.spoken_words(ranked.emissions, frames, recogniser.model.units, recogniser.frame_seconds)
+        return Result(ranked.nbest[0].text, spoken, n_samples / SAMPLE_RATE_HZ, ranked.conf if spoken else 0.0, ranked.nbest,
+                      ranked.lattice)

@@ -54,7 +54,8 @@ class Result:
     """One recognised utterance.
 
     text : of the best hypothesis; words : tuple of Word; duration : seconds of audio given; conf : 0 to 1 for the whole,
-    0 when no word was heard; nbest : tuple of Hypothesis, best first, no text twice.
+    0 when no word was heard; nbest : tuple of Hypothesis, best first, no text twice; lattice : Lattice, or None after
+    greedy search.
     """
 
     text: str
@@ -62,6 +63,7 @@ class Result:
     duration: float
     conf: float
     nbest: tuple
+    lattice: object = dataclasses.field(default=None, compare=False)
 
     def as_json(self):
         """Keys duration, text, conf, words, nbest, as `refasr transcribe --format jsonl` writes them. Returns a dict."""

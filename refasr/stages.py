@@ -10,6 +10,7 @@
     K4      unit, blank first                text encoding [P]                          LstmState
     K5      (audio [D], text [P])            logits [V]                                 none
     K6      audio encodings [T, D]           units with their frame and probability     SearchState
+            (with beam search)               flow of probability along arcs             BeamState
 
 Sound runs through K0, K1, K2, K3.0, K3.1 ... and K6, which holds K4 and K5. `refasr.recognise` is that chain.
 """
@@ -23,7 +24,8 @@ from refasr import checks
 from refasr.features import normalise
 from refasr.features.online import OnlineFeatures, stack_frames
 from refasr.nn import lstm
-from refasr.search import greedy
+from refasr.search import beam, boost, greedy, hypotheses
+from refasr.search.hypotheses import Beam
 
 F32 = np.float32
 
@@ -63,14 +65,30 @@ class SearchState(NamedTuple):
     frame: int
 
 
-def stages_of(model, network, backend):
+class BeamState(NamedTuple):
+    """The state of a beam search, and the phrases it boosts.
+
+    beam : Beam; automaton : Automaton.
+    """
+
+    beam: Beam
+    automaton: boost.Automaton
+
+    @property
+    def frame(self):
+        """Number of the next encoder frame."""
+        return self.beam.frame
+
+
+def stages_of(model, network, backend, search=None):
     """All stages of a recogniser.
 
     Parameters
     ----------
-    model : Model          Gives the features and their normalisation.
-    network : Network      From `model.assemble`.
-    backend : Backend      From `twins.select`.
+    model : Model            Gives the features and their normalisation.
+    network : Network        From `model.assemble`.
+    backend : Backend        From `twins.select`.
+    search : Stage or None   K6 of a decoder; None is greedy search.
 
     Returns
     -------
@@ -78,7 +96,7 @@ def stages_of(model, network, backend):
     """
     layers = [layer_stage(network.encoder, index) for index in range(len(network.encoder.layers))]
     stages = [samples_stage(), features_stage(model, backend), stacking_stage(model), *layers, predictor_stage(network),
-              joiner_stage(network), search_stage(network)]
+              joiner_stage(network), search or search_stage(network)]
     return {stage.key: stage for stage in stages}
 
 
@@ -157,3 +175,27 @@ def search_stage(network):
             frame += 1
         return emissions, SearchState(search, frame)
     return Stage("K6", "greedy search", lambda: SearchState(greedy.start(network), 0), step)
+
+
+def beam_stage(network, weights, automaton, settings, backend):
+    """K6 with beam search.
+
+    Parameters
+    ----------
+    network : Network
+    weights : Scorer               Of the network.
+    automaton : boost.Automaton    Phrases of an utterance that brings none of its own.
+    settings : SearchSettings
+    backend : Backend
+
+    Returns
+    -------
+    Stage
+    """
+    search = backend(beam.search_frames)
+
+    def step(encodings, state):
+        audio = network.joiner.project_audio(encodings)
+        after, flow = search(audio, state.beam, weights, state.automaton, settings)
+        return flow, state._replace(beam=after)
+    return Stage("K6", "beam search", lambda: BeamState(hypotheses.start(weights, settings, backend), automaton), step)

@@ -1,0 +1,54 @@
+"""Strategies for the twins of beam search."""
+
+import numpy as np
+from cases_nn import normal, sometimes_spoilt
+from hypothesis import strategies as st
+
+from refasr.search import boost, hypotheses
+from refasr.search.hypotheses import SearchSettings
+from refasr.search.scorer import Scorer
+from refasr.twins import select
+
+
+def scorer(draw):
+    """Small random weights, a few NaN and huge ones among them. Parameters: draw. Returns a Scorer."""
+    n_units, embedded, width, joint = (draw(st.sampled_from(sizes)) for sizes in ([2, 9, 17], [1, 4, 6], [1, 3, 8, 17], [1, 5, 16]))
+    return Scorer(normal(draw, n_units, embedded), normal(draw, embedded, 4 * width), normal(draw, width, 4 * width),
+                  normal(draw, 4 * width), normal(draw, width), normal(draw, width), normal(draw, width, joint),
+                  normal(draw, joint, n_units), normal(draw, n_units))
+
+
+def text_arguments(draw):
+    """Parameters: draw. Returns the arguments of `next_text`."""
+    weights, n = scorer(draw), draw(st.integers(0, 4))
+    labels = np.random.default_rng(draw(st.integers(0, 99))).integers(0, len(weights.table) + draw(st.integers(0, 1)), n)
+    width = weights.gain.size
+    return labels.astype(np.int32), normal(draw, n, width), normal(draw, n, width), weights
+
+
+def score_arguments(draw):
+    """Parameters: draw. Returns the arguments of `unit_scores`."""
+    weights = scorer(draw)
+    joint = weights.text.shape[1]
+    return normal(draw, joint), normal(draw, draw(st.integers(0, 4)), joint), weights
+
+
+def search_arguments(draw):
+    """Parameters: draw. Returns the arguments of `search_frames`, sometimes with settings that are refused."""
+    weights, joint = scorer(draw), None
+    joint = weights.text.shape[1]
+    settings = SearchSettings(draw(st.integers(1, 4)), draw(st.sampled_from([0.5, 3.0, 20.0])), draw(st.integers(1, 3)),
+                              draw(st.integers(0, 2)), draw(st.booleans()))
+    phrases = []
+    automaton = boost.build(phrases, len(weights.table))
+    state = hypotheses.start(weights, settings, select("reference"))
+    audio = normal(draw, draw(st.integers(0, 4)), joint)
+    refused = draw(st.sampled_from([None] * 6 + [settings._replace(beam=0), settings._replace(context=3)]))
+    return audio, state, weights, automaton, refused or settings
+
+
+CASES = {
+    "refasr.search.beam.search_frames": st.composite(search_arguments)(),
+    "refasr.search.scorer.next_text": sometimes_spoilt(text_arguments),
+    "refasr.search.scorer.unit_scores": sometimes_spoilt(score_arguments),
+}
