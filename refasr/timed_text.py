@@ -1,4 +1,4 @@
-"""Words with times, as files that other programs read: plain text, CTM, and TextGrid (Praat)."""
+"""Words as files that other programs read: plain text, CTM and trn (NIST), TextGrid (Praat). Captions: `refasr.captions`."""
 
 
 def as_text(words):
@@ -6,21 +6,50 @@ def as_text(words):
     return "".join(f"{word.start:.2f}\t{word.end:.2f}\t{word.word}\n" for word in words)
 
 
-def as_ctm(words, recording, channel=1):
-    """NIST CTM: recording, channel, start, duration, word.
+def as_ctm(words, recording, channel=1, confidences=False):
+    """NIST CTM: recording, channel, start, duration, word, and if wanted confidence.
 
     Parameters
     ----------
     words : list of Word
-    recording : str      Name of the recording; white space becomes an underscore, since the fields are separated by it.
-    channel : int        From 1.
+    recording : str       Name of the recording; see `field`.
+    channel : int         From 1.
+    confidences : bool    Whether each line ends with one, 0 to 1.
 
     Returns
     -------
-    str                  A line a word.
+    str                   A line a word; start and duration add up to the end, rounded.
     """
-    name = "_".join(recording.split()) or "-"
-    return "".join(f"{name} {channel} {word.start:.2f} {word.end - word.start:.2f} {word.word}\n" for word in words)
+    name, lines = field(recording), []
+    for word in words:
+        start = round(word.start, 2)
+        sure = f" {word.conf:.3f}" if confidences else ""
+        lines.append(f"{name} {channel} {start:.2f} {round(word.end, 2) - start:.2f} {word.word}{sure}\n")
+    return "".join(lines)
+
+
+def as_trn(text, utterance):
+    """NIST trn: the text, then the utterance's name in parentheses. Parameters: text, utterance. Returns a line."""
+    return f"{text} ({field(utterance)})\n".lstrip()
+
+
+def field(name):
+    """A recording's name as NIST tools take it: white space and parentheses, which divide fields, become underscores.
+
+    Parameters
+    ----------
+    name : str
+
+    Returns
+    -------
+    str           "-" for an empty name.
+
+    Examples
+    --------
+    >>> field("call 3 (kitchen)") == "call_3__kitchen_"
+    True
+    """
+    return "_".join(name.split()).translate(str.maketrans("()", "__")) or "-"
 
 
 def as_textgrid(words, seconds, tier="words"):

@@ -12,7 +12,8 @@ from refasr.twins import select
 
 def scorer(draw):
     """Small random weights, a few NaN and huge ones among them. Parameters: draw. Returns a Scorer."""
-    n_units, embedded, width, joint = (draw(st.sampled_from(sizes)) for sizes in ([2, 9, 17], [1, 4, 6], [1, 3, 8, 17], [1, 5, 16]))
+    sizes = [2, 9, 17], [1, 4, 6], [1, 3, 8, 17], [1, 5, 16]
+    n_units, embedded, width, joint = (draw(st.sampled_from(size)) for size in sizes)
     return Scorer(normal(draw, n_units, embedded), normal(draw, embedded, 4 * width), normal(draw, width, 4 * width),
                   normal(draw, 4 * width), normal(draw, width), normal(draw, width), normal(draw, width, joint),
                   normal(draw, joint, n_units), normal(draw, n_units))
@@ -35,12 +36,15 @@ def score_arguments(draw):
 
 def search_arguments(draw):
     """Parameters: draw. Returns the arguments of `search_frames`, sometimes with settings that are refused."""
-    weights, joint = scorer(draw), None
+    weights = scorer(draw)
     joint = weights.text.shape[1]
     settings = SearchSettings(draw(st.integers(1, 4)), draw(st.sampled_from([0.5, 3.0, 20.0])), draw(st.integers(1, 3)),
                               draw(st.integers(0, 2)), draw(st.booleans()))
-    phrases = []
-    automaton = boost.build(phrases, len(weights.table))
+    n_units = len(weights.table)
+    spelled = [np.array(draw(st.lists(st.integers(1, n_units - 1), min_size=1, max_size=4)), np.int32)
+               for _ in range(draw(st.integers(0, 3)))]
+    phrases = [boost.Phrase(units, draw(st.sampled_from([0.5, 3.0, -1.0]))) for units in spelled]
+    automaton = boost.build(phrases, n_units, word_starts=range(1, n_units))
     state = hypotheses.start(weights, settings, select("reference"))
     audio = normal(draw, draw(st.integers(0, 4)), joint)
     refused = draw(st.sampled_from([None] * 6 + [settings._replace(beam=0), settings._replace(context=3)]))

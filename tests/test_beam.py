@@ -55,7 +55,7 @@ def log_softmax(audio, text, weights):
 
 
 def probability(labels, audio, weights, one_symbol, max_symbols):
-    """Sum over all alignments, one after the other. Parameters: labels, audio, weights, one_symbol, max_symbols. Returns float."""
+    """Sum over all alignments. Parameters: labels, audio, weights, one_symbol, max_symbols. Returns float."""
     rows, n_frames, total = text_encodings(labels, weights), len(audio), 0.0
     grid = [[log_softmax(e, row, weights) for row in rows] for e in audio]
     for counts in itertools.product(range((1 if one_symbol else max_symbols) + 1), repeat=n_frames):  # units in each frame
@@ -171,7 +171,7 @@ def test_words_of_a_unit_lattice():
     columns = np.array(rows, np.int32).T
     mass = np.log([0.9, 0.8, 0.3, 0.4, 0.2, 0.35, 0.1])
     flow = hypotheses.Flow(*columns, np.arange(7, dtype=np.int32), mass, np.zeros(7))
-    endings = [assemble.Ending(5, math.log(0.3), 0.0), assemble.Ending(6, math.log(0.1), 0.0), assemble.Ending(2, math.log(0.05), 0.0)]
+    endings = [assemble.Ending(node, math.log(mass), 0.0) for node, mass in ((5, 0.3), (6, 0.1), (2, 0.05))]
     words = assemble.word_lattice(assemble.unit_lattice(flow, endings, CHARACTERS, 0.04))
     readings = REFERENCE(nbest.nbest)(words, 10)
     exact = {("a", "b"): 0.4 * 0.3 / 0.6, ("ab", "b"): 0.2 * 0.3 / 0.6, ("a", "a"): 0.4 * 0.1 / 0.6, ("ab", "a"): 0.2 * 0.1 / 0.6,

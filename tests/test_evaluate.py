@@ -1,16 +1,20 @@
 """`refasr evaluate` with a stand-in recogniser: figures, groups, parts of files, and what goes wrong."""
 
+import concurrent.futures
 import json
 import sys
 
 import numpy as np
 import pytest
 import soundfile
+from tiny_model import tiny_model
 
 from refasr import corpus, evaluate
-from refasr.cli import evaluate as command
 from refasr.cli import main
 from refasr.errors import FormatError
+from refasr.recogniser_spec import RecogniserSpec
+from refasr.result import Hypothesis
+from refasr.transducer.model_file import save_model
 
 KEYS = ["where", "wer", "ser", "ci95", "substitutions", "deletions", "insertions", "n_utterances", "n_words", "rtf"]
 ANSWERS = {16000: "turn it on", 8000: "stop", 4000: "go now"}  # the stand-in knows files by their length
@@ -25,8 +29,18 @@ def folder(tmp_path, monkeypatch):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(n_samples, np.float32), 16000)
         rows.append(f"{name}.wav\tdev\t{source}\t{text}")
     (tmp_path / "list.tsv").write_text("\n".join(rows) + "\n")
-    monkeypatch.setattr(command, "load_recogniser", lambda model, backend: lambda samples: ANSWERS.get(samples.size, ""))
+    save_model(tmp_path / "tiny.npz", tiny_model())
+    monkeypatch.setattr(RecogniserSpec, "load", lambda spec: StandIn)
     return tmp_path
+
+
+class StandIn:
+    """In place of a Recogniser."""
+
+    @staticmethod
+    def transcribe_samples(samples):
+        """Parameters: samples. Returns something with a text."""
+        return Hypothesis(ANSWERS.get(samples.size, ""), 0.0)
 
 
 def evaluated(capsys, *arguments):
@@ -138,3 +152,73 @@ def test_progress_is_drawn_on_a_terminal_only(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     assert list(Progress([1, 2, 3])) == [1, 2, 3] and "3/3 files" in capsys.readouterr().err
     monkeypatch.undo()
+
+
+def resumed(folder, capsys, *arguments):
+    """Run with a journal. Parameters: folder, capsys, *arguments. Returns (exit code, rows, stderr)."""
+    code, out, err = evaluated(capsys, folder / "list.tsv", "--json", "--model", folder / "tiny.npz", "--resume",
+                               folder / "journal", *arguments)
+    return code, json.loads(out) if out else None, err
+
+
+def test_journal_holds_what_is_done(folder, capsys, monkeypatch):
+    monkeypatch.setattr(RecogniserSpec, "load", lambda spec: StandIn)
+    expected = resumed(folder, capsys)
+    assert len((folder / "journal").read_text().splitlines()) == 4
+
+    def forbidden(spec):
+        raise RuntimeError("nothing was left to recognise")
+    monkeypatch.setattr(RecogniserSpec, "load", forbidden)
+    assert resumed(folder, capsys) == expected  # with the times, which are those of the first run
+    assert [row["wer"] for row in resumed(folder, capsys, "--by", "source")[1]] == [0.25, 1]
+    (folder / "list.tsv").write_text((folder / "list.tsv").read_text().replace("it off", "it on"))
+    assert resumed(folder, capsys)[1][0]["wer"] == 1 / 5  # scored anew
+
+
+def test_interrupted_evaluation_goes_on(folder, capsys, monkeypatch):
+    expected = evaluated(capsys, folder / "list.tsv", "--json")[1]
+    heard, true_hear = [], evaluate.hear
+
+    def stumble(utterance, *rest):
+        heard.append(utterance)
+        if len(heard) == 3:
+            raise KeyboardInterrupt
+        return true_hear(utterance, *rest)
+    monkeypatch.setattr(evaluate, "hear", stumble)
+    assert resumed(folder, capsys)[0] == 130
+    with open(folder / "journal", "ab") as file:
+        file.write(b'{"utterance": ["half a li')
+    code, rows, err = resumed(folder, capsys)
+    assert (code, err, len(heard)) == (0, "", 4)
+    assert {**rows[0], "rtf": 0} == {**json.loads(expected)[0], "rtf": 0}
+
+
+def test_changed_file_and_failure_are_done_again(folder, capsys):
+    (folder / "c.wav").rename(folder / "d.wav")
+    assert resumed(folder, capsys)[0] == 1
+    (folder / "d.wav").rename(folder / "c.wav")
+    soundfile.write(folder / "b.wav", np.zeros(4000, np.float32), 16000)
+    code, rows, _ = resumed(folder, capsys)
+    assert (code, rows[0]["n_utterances"], rows[0]["substitutions"], rows[0]["insertions"]) == (0, 3, 2, 2)
+
+
+def test_stale_journal_is_refused(folder, capsys):
+    assert resumed(folder, capsys)[0] == 0
+    for arguments in (["--backend", "reference"], ["--model", str(folder / "other.npz")]):
+        save_model(folder / "other.npz", tiny_model(seed=3))
+        code, rows, err = resumed(folder, capsys, *arguments)
+        assert (code, rows, err.count("\n")) == (1, None, 1) and "journal of other work (recogniser is" in err
+    (folder / "journal").write_text("my diary")
+    assert "no journal" in resumed(folder, capsys)[2] and (folder / "journal").read_text() == "my diary"
+
+
+def test_executor_gives_the_same(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    utterances = corpus.read_manifest("list.tsv")
+    spec = RecogniserSpec(str(folder / "tiny.npz"))
+    here = list(evaluate.hear_corpus(spec, utterances))
+    with concurrent.futures.ThreadPoolExecutor(2) as executor:
+        there = list(evaluate.hear_corpus(spec, utterances, executor))
+    assert [item.utterance for _, item, _ in there] == utterances
+    for (_, one, _), (_, other, _) in zip(here, there, strict=True):
+        assert (one.hypothesis, one.reference) == (other.hypothesis, other.reference)

@@ -180,7 +180,7 @@ def test_stages_called_one_by_one_are_the_recogniser(recogniser):
         source = {"K0": SAMPLES, "K1": "K0", "K2": "K1", "K3.0": "K2", "K3.1": "K3.0", "K6": "K3.1"}[key]
         passed[key], _ = stage.step(SAMPLES if key == "K0" else passed[source], stage.start())
     output, _ = recogniser.step(SAMPLES, recogniser.start())
-    assert output.emissions == passed["K6"] and np.array_equal(output.encodings, passed["K3.1"])
+    assert output.written == passed["K6"] and np.array_equal(output.encodings, passed["K3.1"])
 
 
 def test_predictor_and_joiner_stages_reproduce_the_search(recogniser):
@@ -196,7 +196,7 @@ def test_predictor_and_joiner_stages_reproduce_the_search(recogniser):
                 break
             written.append((frame, label))
             g, state = k4.step(label, state)
-    assert written == [(emission.frame, emission.label) for emission in output.emissions] and written
+    assert written == [(emission.frame, emission.label) for emission in output.written] and written
 
 
 def margins(recogniser, samples):

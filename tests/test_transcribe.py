@@ -13,9 +13,8 @@ import soundfile
 from tiny_model import noise, tiny_model
 
 from refasr import card, cli
-from refasr.cli import transcribe
 from refasr.errors import FormatError
-from refasr.recognise import Recogniser
+from refasr.recognise import Recogniser, Stream
 from refasr.recordings import find_recordings
 from refasr.shipped import HOMES, data_path, model_path
 from refasr.transducer.model_file import load_model, save_model
@@ -47,6 +46,14 @@ def folder(tmp_path_factory):
     (folder / "cut.wav").write_bytes((folder / "float.wav").read_bytes()[:9000])
     (folder / "void").mkdir()
     return folder
+
+
+def write_recordings(folder, n_files=6):
+    """Different recordings, a missing one and one to convert, and `tiny.npz`. Parameters: folder, n_files. Returns names."""
+    save_model(folder / "tiny.npz", tiny_model())
+    for i in range(n_files):
+        soundfile.write(folder / f"{i}.wav", noise(3000 + 2000 * (i % 3), seed=i), 8000 if i == 2 else 16000, subtype="FLOAT")
+    return [f"{i}.wav" for i in range(n_files)] + ["missing.wav"]
 
 
 def refasr(folder, *arguments, command="transcribe"):
@@ -134,7 +141,7 @@ def test_output_file_appears_whole_or_not_at_all(folder, capsys, monkeypatch):
 
     def interrupted(*_):
         raise KeyboardInterrupt
-    monkeypatch.setattr(transcribe, "recognise", interrupted)
+    monkeypatch.setattr(Stream, "accept", interrupted)
     before = (folder / "out.json").read_bytes()
     assert refasr(folder, "float.wav", "-o", "out.json") == 130
     assert (folder / "out.json").read_bytes() == before and list(folder.glob(".out*")) == []

@@ -1,6 +1,6 @@
 """`refasr evaluate`: error rates of a recogniser on a manifest."""
 
-import argparse
+import contextlib
 import json
 import sys
 
@@ -9,38 +9,31 @@ EPILOG = """examples:
   refasr evaluate recorded.tsv --where source=barista
   refasr evaluate recorded.tsv --where split=dev --by source --json
   refasr evaluate kaldi_folder --limit 100 --show-errors
+  refasr evaluate recorded.tsv --where source=barista --beam 1     # greedy search
+  refasr evaluate large.jsonl --workers 8 --resume large.journal
 
 MANIFEST is a TSV file (file, split, source, speaker, text, extra), NeMo or lhotse JSON lines, or a Kaldi data folder.
 Rates are fractions; rtf is seconds computed a second of audio. In --show-errors, *word* was missed, +word+ was not said,
 and said>heard was mistaken. An utterance that cannot be read or spelt is reported and left out, and the exit code is 1.
+
+After an interruption the same command with --resume FILE does the rest; FILE stays. Another selection may use it too;
+another model, option or version of refasr is refused. Files that changed and utterances that failed are done again.
 """
-
-
-def positive(text):
-    """Parameters: text. Returns a whole number >= 1."""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text!r}, expected a whole number >= 1")
-    return int(text)
 
 
 def add_arguments(parser):
     """Declare options and operands. Parameters: parser."""
+    from refasr.cli import recogniser, workers
     parser.add_argument("manifest", metavar="MANIFEST")
     parser.add_argument("--where", metavar="COLUMN=VALUE", action="append", default=[],
                         help="keep matching utterances; terms are ANDed")
     parser.add_argument("--by", metavar="COLUMN", help="report each value of this column apart")
-    parser.add_argument("--limit", metavar="N", type=positive, help="only N utterances, evenly spread over the selection")
-    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="a shipped model's name or a model file")
-    parser.add_argument("--backend", choices=("fast", "reference"), default="fast")
+    parser.add_argument("--limit", metavar="N", type=workers.positive, help="only N utterances, evenly spread over the selection")
+    recogniser.add_options(parser)
+    workers.add_options(parser)
+    parser.add_argument("--resume", metavar="FILE", help="keep finished utterances in FILE and go on from what is in it")
     parser.add_argument("--json", action="store_true", help="print a list of objects, one a selection")
     parser.add_argument("--show-errors", action="store_true", help="print each utterance that has errors")
-
-
-def load_recogniser(model, backend):
-    """The recogniser as a function of samples. Parameters: model, backend (names). Returns a function float32 [S] -> text."""
-    from refasr.recognise import Recogniser
-    recogniser = Recogniser.load(model, backend)
-    return lambda samples: recogniser.transcribe_samples(samples).text
 
 
 def groups(utterances, where, by):
@@ -57,7 +50,6 @@ def run(options):
     """Evaluate. Parameters: options. Returns the exit code."""
     from refasr import corpus, evaluate
     from refasr.cli import complain
-    from refasr.cli.progress import Progress
     from refasr.errors import RangeError
     if options.json and options.show_errors:
         options.refuse("--show-errors: got --json too, expected one of them")
@@ -66,14 +58,14 @@ def run(options):
         wanted = f" with {' and '.join(options.where)}" if options.where else ""
         raise RangeError(f"{options.manifest}: got no utterance{wanted}, expected at least one; look at its columns")
     selections = groups(evaluate.spread(chosen, options.limit), options.where, options.by)
-    progress = Progress([item for selection in selections.values() for item in selection], "utterance")
-    failures, notices = [], []
-
-    def leave_out(error):
-        progress.clear()
-        failures.append(complain(error))
-    recognise = load_recogniser(options.model, options.backend)
-    heard = evaluate.hear_all(progress, recognise, leave_out, notices.append)
+    failures, notices, heard = [], [], []
+    with contextlib.closing(recognised(options, [item for selection in selections.values() for item in selection])) as outcomes:
+        for outcome, said in outcomes:
+            notices += said
+            if isinstance(outcome, Exception):
+                failures.append(complain(outcome))
+            else:
+                heard.append(outcome)
     if notices:
         print(f"refasr: {notices[0]}" + (f" (and {len(notices) - 1} more)" if notices[1:] else ""), file=sys.stderr)
     terms_of = {utterance: terms for terms, selection in selections.items() for utterance in selection}
@@ -82,6 +74,23 @@ def run(options):
         parts.setdefault(terms_of[item.utterance], []).append(item)
     report(options, list(parts.items()))
     return 1 if failures else 0
+
+
+def recognised(options, utterances):
+    """Recognise. Parameters: options, utterances. Returns an iterator of (Heard or RefasrError, notices)."""
+    from refasr import evaluate
+    from refasr.cli.progress import Progress
+    from refasr.cli import complain
+    from refasr.cli.recogniser import spec_of
+    from refasr.cli.workers import executor_of
+    spec, progress = spec_of(options, complain), Progress(utterances, "utterance")
+    journal = evaluate.open_journal(options.resume, spec) if options.resume else contextlib.nullcontext()
+    with journal as finished, executor_of(options, len(utterances)) as executor:
+        outcomes = evaluate.hear_corpus(spec, utterances, executor, finished)
+        for _, (_, outcome, notices) in zip(progress, outcomes):
+            if isinstance(outcome, Exception):
+                progress.clear()
+            yield outcome, notices
 
 
 def report(options, parts):

@@ -3,21 +3,34 @@
 import argparse
 import contextlib
 import io
-import json
 import sys
 
 HELP = "print what is said in recordings"
 EPILOG = """examples:
   refasr transcribe recording.wav
   refasr transcribe a.flac b.ogg calls/ "more/*.wav"
-  refasr transcribe --format jsonl calls/ -o calls.jsonl
+  refasr transcribe --format jsonl calls/ -o calls.jsonl --workers 4
+  refasr transcribe --format srt calls/ -o captions/
+  refasr transcribe --beam 16 --nbest 5 recording.wav
+  refasr transcribe --phrases contacts.json --lattice out.svg recording.wav
   arecord -f S16_LE -r 16000 -d 5 | refasr transcribe -
 
 FILE is WAV, FLAC or Ogg, a folder (searched to any depth), a pattern, or - for standard input. Other rates and several
 channels are converted with a notice. A recording that cannot be read is reported, the others are done, and the exit
 code is 1. JSON keys: file, duration, text, conf, words (word, start, end, conf), nbest (text, acoustic, lm, bias,
 total); of a failure: file, error. Times are seconds, scores natural logarithms, confidences 0 to 1.
+
+--nbest K prints the K best readings of a recording, a line each: total score, text; JSON holds them in nbest. --lattice writes
+all that was kept of the search; the suffix chooses the format, and of several recordings {} becomes the name.
+
+srt and vtt are captions, textgrid is for Praat: a file a recording, so several need -o FOLDER and become FOLDER/NAME.srt.
+ctm and trn are for NIST tools and name each recording by its file's name without folder and suffix.
+
+With --format jsonl -o OUT, finished recordings are kept in OUT.part until all are done. After an interruption the same
+command with --resume does the rest. The list of files may have grown at its end; another list, model or option is
+refused. Recordings that failed count as done, and one that changed meanwhile is not noticed.
 """
+TOGETHER, APART = ("text", "json", "jsonl", "ctm", "trn"), ("srt", "vtt", "textgrid")  # recordings in one file or in one each
 
 
 def channel_number(text):
@@ -29,30 +42,53 @@ def channel_number(text):
 
 def add_arguments(parser):
     """Declare options and operands. Parameters: parser."""
+    from refasr.cli import recogniser, workers
     parser.add_argument("files", metavar="FILE", nargs="+", help="recording, folder, pattern, or - for standard input")
-    parser.add_argument("--format", choices=("text", "json", "jsonl"), default="text",
-                        help="text (default; with names if there are several files), json (a list) or jsonl (an object a line)")
-    parser.add_argument("--model", default="default", metavar="NAME|PATH", help="a shipped model (see refasr info) or a file")
-    parser.add_argument("--backend", choices=("fast", "reference"), default="fast", help="compiled, or readable and slow")
+    parser.add_argument("--format", choices=TOGETHER[:3] + APART[:2] + ("ctm",) + APART[2:] + ("trn",), default="text",
+                        help="text (default; with names if there are several files), json (a list), jsonl (an object a line) "
+                             "or one of those explained below")
+    recogniser.add_options(parser)
     parser.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0 (default: mean of all)")
     parser.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
+    parser.add_argument("--nbest", type=recogniser.width, metavar="K", help="give the K best readings, 1 to 64")
+    parser.add_argument("--lattice", metavar="OUT", help="write the lattice: .fst .slf .kaldi .dot .svg, or .lat, the compact form")
     parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output, all or nothing")
+    workers.add_options(parser)
+    parser.add_argument("--resume", action="store_true", help="go on after an interruption; with --format jsonl -o OUT")
 
 
 def run(options):
     """Transcribe. Parameters: options. Returns the exit code."""
-    from refasr.cli.progress import Progress
+    from refasr.cli import writing
+    check_usage(options)
+    items, failures = [item for operand in options.files for item in expand(operand)], []
+    if options.format in APART:
+        targets = writing.targets(options, [name for name, _ in items])
+        with outcomes(options, items, failures) as pairs:
+            for name, result in pairs:
+                if not isinstance(result, Exception):
+                    with destination(targets[name]) as out:
+                        print(writing.whole(options.format, result), file=out, end="")
+    elif options.format == "jsonl" and options.output is not None:
+        writing.write_resumably(options, items, failures, outcomes)
+    else:
+        names = writing.recording_names(name for name, _ in items) if options.format in ("ctm", "trn") else {}
+        with destination(options.output) as out, outcomes(options, items, failures, out) as pairs:
+            for text in writing.render(options, pairs, several=len(items) > 1, names=names):
+                print(text, file=out, end="", flush=True)
+    return 1 if failures else 0
+
+
+def check_usage(options):
+    """Refuse options that do not go together. Parameters: options."""
     if options.files.count("-") > 1:
         options.refuse("FILE: got - twice, expected it once")
-    items = [item for operand in options.files for item in expand(operand)]
-    progress, failures = Progress(items), []
-    with destination(options.output) as out:
-        recogniser = load(options) if any(error is None for _, error in items) else None
-        for text in render(options.format, outcomes(recogniser, options, progress, failures), several=len(items) > 1):
-            if out.isatty():
-                progress.clear()
-            print(text, file=out, end="", flush=True)
-    return 1 if failures else 0
+    if "-" in options.files and (options.workers or options.scheduler or options.resume):
+        options.refuse("FILE: got -, expected files with --workers, --scheduler and --resume; standard input is read once, here")
+    if options.lattice is not None and options.beam == 1 and options.phrases is None:
+        options.refuse("--lattice: got --beam 1, expected a wider beam; greedy search has one hypothesis")
+    if options.resume and (options.format != "jsonl" or options.output is None):
+        options.refuse("--resume: got it alone, expected --format jsonl and -o OUT with it")
 
 
 def expand(operand):
@@ -77,81 +113,51 @@ def destination(path):
 
 
 def load(options):
-    """Make the recogniser. Parameters: options. Returns a Recogniser."""
-    from refasr.recognise import Recogniser
-    return Recogniser.load(options.model, options.backend)
+    """Make the recogniser in this process. Parameters: options. Returns a Recogniser."""
+    from refasr.cli.recogniser import spec_of
+    return spec_of(options).load()
 
 
-def outcomes(recogniser, options, progress, failures):
-    """Recognise one file after the other.
+def outcomes(options, items, failures, out=None):
+    """Recognise files.
 
     Parameters
     ----------
-    recogniser : Recogniser
     options : argparse.Namespace
-    progress : Progress             Over (name, error or None).
-    failures : list                 Gets the names of the files that failed.
+    items : list of (name, error or None)
+    failures : list                          Gets something for each file that failed.
+    out : file or None                       Where results are shown; the progress bar makes room on a terminal.
 
     Returns
     -------
-    iterator of (name, Result or RefasrError)
+    context manager                          Gives an iterator of (name, Result or RefasrError); ends the workers when left.
     """
+    return contextlib.closing(generate(options, items, failures, out))
+
+
+def generate(options, items, failures, out):
+    """The iterator of `outcomes`. Parameters: options, items, failures, out. Returns it."""
     from refasr.cli import complain
-    from refasr.errors import RefasrError
-
-    def tell(line):
-        progress.clear()
-        return complain(line)
-    for name, outcome in progress:
-        try:
-            if outcome is not None:
-                raise outcome
-            outcome = recognise(recogniser, name, options, tell)
-        except RefasrError as error:
-            failures.append(tell(error))
-            outcome = error
-        yield name, outcome
-
-
-def recognise(recogniser, name, options, notice):
-    """Recognise a recording in bounded memory. Parameters: recogniser, name, options, notice. Returns a Result."""
-    from refasr.audio.wav import stream_audio
-    stream = recogniser.stream()
-    for chunk in stream_audio(name, channel=options.channel, strict=options.strict, notice=notice):
-        stream.accept(chunk)
-    return stream.finish()
-
-
-def render(style, pairs, several):
-    """Write outcomes down, piece by piece.
-
-    Parameters
-    ----------
-    style : "text", "json" or "jsonl"
-    pairs : iterable of (name, Result or RefasrError)
-    several : bool                                       Text has the file's name before it.
-
-    Returns
-    -------
-    iterator of str
-    """
-    if style == "text":
-        good = ((name, outcome) for name, outcome in pairs if not isinstance(outcome, Exception))
-        yield from (f"{name}\t{result.text}\n" if several else f"{result.text}\n" for name, result in good)
-        return
-    objects = (json.dumps({"file": name} | described(outcome), allow_nan=False) for name, outcome in pairs)
-    if style == "jsonl":
-        yield from (f"{text}\n" for text in objects)
-        return
-    before = "[\n"
-    for text in objects:
-        yield before + text
-        before = ",\n"
-    yield "\n]\n"
-
-
-def described(outcome):
-    """An outcome for JSON. Parameters: outcome (Result or RefasrError). Returns a dict."""
-    if isinstance(outcome, Exception):
-        return {"error": " ".join(str(outcome).split())}
-    return outcome.as_json()
+    from refasr.cli.progress import Progress
+    from refasr.cli.recogniser import spec_of
+    from refasr.cli.workers import executor_of
+    from refasr.cli.writing import lattice_targets
+    from refasr.lattice.formats import write_lattice
+    from refasr.transcribe import Outcome, transcribe_files
+    progress, good = Progress(items), [name for name, error in items if error is None]
+    lattices = lattice_targets(options, good)
+    with executor_of(options, len(good)) as executor:
+        done = transcribe_files(spec_of(options, complain), good, executor, channel=options.channel, strict=options.strict)
+        for name, error in progress:
+            outcome = next(done) if error is None else Outcome(name, error, ())
+            failed = isinstance(outcome.result, Exception)
+            lines = [*outcome.notices, outcome.result] if failed else outcome.notices
+            if lines or (out is not None and out.isatty()):
+                progress.clear()
+            for line in lines:
+                complain(line)
+            if failed:
+                failures.append(name)
+            elif lattices:
+                write_lattice(outcome.result.lattice, lattices[name])
+            yield name, outcome.result

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refasr.lattice.lattice import NO_WORD, SCORES_A_NAT, make_lattice
+from refasr.lattice.lattice import SCORES_A_NAT, make_lattice
 from refasr.search.hypotheses import FLOW_TYPES, Flow
 from refasr.transducer.units import BLANK, RESERVED, WORD_MARK
 
@@ -256,7 +256,18 @@ def add_span(found, source, target, span):
 
 
 def renumbered(found, end, frame_seconds):
-    """A lattice of what was found. Parameters: found ({(source, target, text): Span}), end, frame_seconds. Returns a Lattice."""
+    """A lattice of what was found.
+
+    Parameters
+    ----------
+    found : dict             (source, target, text) to Span.
+    end : int                The last node.
+    frame_seconds : float
+
+    Returns
+    -------
+    Lattice
+    """
     nodes = sorted({0, end}.union(*({source, target} for source, target, _ in found)))
     place = {node: i for i, node in enumerate(nodes)}
     words = ["", *sorted({text for _, _, text in found} - {""})]

@@ -10,8 +10,8 @@ At every frame a hypothesis may write any number of units and then takes blank:
 
 A hypothesis ranks by total = acoustic + bias; acoustic is the log of the sum over its alignments, bias what the phrase
 automaton has given (`refasr.search.boost`). With `one_symbol` a unit moves on to the next frame as blank does (at most one a
-frame). With `context` n > 0, hypotheses whose last n units agree are one from the end of the frame on: the better one's state goes on,
-both ways into it stay in the lattice (Prabhavalkar 2021, arXiv 2012.06749).
+frame). With `context` n > 0, hypotheses whose last n units agree are one from the end of the frame on: the better one's
+state goes on, both ways into it stay in the lattice (Prabhavalkar 2021, arXiv 2012.06749).
 
 What the search writes down is the flow of probability: each arc (source node, unit, target node) with the logarithm of the
 mass that took it in a frame. A node is a label sequence (or several that became one). `refasr.lattice.assemble` adds the
@@ -160,7 +160,7 @@ class Search:
         return self.extend(moving, sorted(found)[: self.settings.beam], resting)
 
     def extend(self, moving, chosen, resting):
-        """New branches with their nodes and arcs. Parameters: moving, chosen (from `write`), resting. Returns a list of Branch."""
+        """Branches with their nodes and arcs. Parameters: moving, chosen (from `write`), resting. Returns a list of Branch."""
         if not chosen:
             return []
         labels, parents = np.array([entry[2] for entry in chosen], np.int32), [moving[entry[1]] for entry in chosen]

@@ -11,34 +11,15 @@ import numpy as np
 from refasr.jit import kernel
 from refasr.numerics_fast import log_add64
 from refasr.search import beam as reference
-from refasr.search.boost_fast import advance_state
+from refasr.search.boost_fast import advance_all
 from refasr.search.hypotheses import FLOW_TYPES, KEY_STEP, REMEMBERED, Beam, Flow, check_search
+from refasr.search.hypotheses_fast import Pool, Texts, copy_entry, find_key
 from refasr.search.scorer_fast import score_units, text_step
 from refasr.transducer.units import BLANK
 from refasr.twins import BITS, twin_of
 
 F32 = np.float32
 STEP, SHIFT = np.uint64(KEY_STEP), np.uint64(29)
-
-
-class Pool(NamedTuple):
-    """Hypotheses as columns; `slot` says where the text side's state is."""
-
-    acoustic: np.ndarray
-    bias: np.ndarray
-    node: np.ndarray
-    key: np.ndarray
-    boost: np.ndarray
-    slot: np.ndarray
-    suffix: np.ndarray
-
-
-class Texts(NamedTuple):
-    """States of the text side."""
-
-    text: np.ndarray
-    h: np.ndarray
-    c: np.ndarray
 
 
 class Found(NamedTuple):
@@ -52,38 +33,9 @@ class Found(NamedTuple):
     delta: np.ndarray
 
 
-def _pool(size, context):
-    ints = lambda: np.zeros(size, np.int32)
-    return Pool(np.zeros(size), np.zeros(size), ints(), np.zeros(size, np.uint64), ints(), ints(),
-                np.zeros((size, context), np.int32))
-
-
-def _texts(size, weights):
-    width, joint = weights.gain.size, weights.output.shape[0]
-    return Texts(np.empty((size, joint), F32), np.empty((size, width), F32), np.empty((size, width), F32))
-
-
 def _found(size):
     return Found(np.zeros(size), np.zeros(size), np.zeros(size, np.int32), np.zeros(size, np.int32), np.zeros(size, np.int32),
                  np.zeros(size))
-
-
-@kernel
-def _copy(source, i, target, j):
-    """Entry i of one pool becomes entry j of another."""
-    target.acoustic[j], target.bias[j], target.node[j] = source.acoustic[i], source.bias[i], source.node[i]
-    target.key[j], target.boost[j], target.slot[j] = source.key[i], source.boost[i], source.slot[i]
-    for k in range(source.suffix.shape[1]):
-        target.suffix[j, k] = source.suffix[i, k]
-
-
-@kernel
-def _find(pool, n, key):
-    """Entry with this key, or -1."""
-    for i in range(n):
-        if pool.key[i] == key:
-            return i
-    return -1
 
 
 @kernel
@@ -107,12 +59,12 @@ def _new_node(keys, nodes, counts, key):
 def _rest(resting, n, moving, i, blank):
     """Entry i takes blank. Returns how many rest."""
     acoustic = moving.acoustic[i] + blank
-    j = _find(resting, n, moving.key[i])
+    j = find_key(resting, n, moving.key[i])
     if j < 0:
         j, n = n, n + 1
     else:
         acoustic = log_add64(resting.acoustic[j], acoustic)
-    _copy(moving, i, resting, j)
+    copy_entry(moving, i, resting, j)
     resting.acoustic[j] = acoustic
     return n
 
@@ -142,16 +94,18 @@ def _insert(found, n, limit, total, acoustic, parent, label, boost, delta):
 
 
 @kernel
-def _choose(moving, n, logp, automaton, floor, limit, found):
+def _choose(moving, n, logp, automaton, floor, limit, deltas, found):
     """The best continuations. Returns how many."""
+    acoustics, biases, states, next_state = moving.acoustic, moving.bias, moving.boost, automaton.next_state
     chosen = 0
     for i in range(n):
+        advance_all(automaton, states[i], deltas)
         for label in range(1, logp.shape[1]):
-            acoustic = moving.acoustic[i] + np.float64(logp[i, label])
-            state, delta = advance_state(automaton, moving.boost[i], np.int32(label))
-            total = acoustic + (moving.bias[i] + delta)
+            acoustic = acoustics[i] + np.float64(logp[i, label])
+            total = acoustic + (biases[i] + deltas[label])
             if total > floor:
-                chosen = _insert(found, chosen, limit, total, acoustic, np.int32(i), np.int32(label), state, delta)
+                state = next_state[states[i], label]
+                chosen = _insert(found, chosen, limit, total, acoustic, np.int32(i), np.int32(label), state, deltas[label])
     return chosen
 
 
@@ -184,7 +138,7 @@ def _extend(moving, found, chosen, resting, n_resting, after, texts, n_texts, we
         parent, label = found.parent[i], found.label[i]
         mixed = (moving.key[parent] + np.uint64(label)) * STEP
         key = mixed ^ (mixed >> SHIFT)
-        alive = _find(resting, n_resting, key)
+        alive = find_key(resting, n_resting, key)
         node = _node_for(key, moving.node[parent], resting, alive, keys, nodes, flow, counts, frame)
         _record(flow, counts, moving.node[parent], node, label, frame, found.acoustic[i], found.delta[i])
         if alive >= 0:
@@ -209,7 +163,7 @@ def _best(pool, n, beam, score_beam, out):
     kept = 0
     for i in order[:beam]:
         if pool.acoustic[i] + pool.bias[i] >= floor:
-            _copy(pool, i, out, kept)
+            copy_entry(pool, i, out, kept)
             kept += 1
     return kept
 
@@ -232,7 +186,7 @@ def _recombine(pool, n, out, keys, nodes, flow, counts, frame):
     for i in range(n):
         if taken[i]:
             continue
-        _copy(pool, i, out, left)
+        copy_entry(pool, i, out, left)
         acoustic, joined, node = pool.acoustic[i], False, np.int32(0)
         for j in range(i + 1, n):
             if not taken[j] and _same_suffix(pool, i, j):
@@ -250,10 +204,10 @@ def _recombine(pool, n, out, keys, nodes, flow, counts, frame):
 @kernel
 def _frame(e, pool, n, texts, weights, automaton, settings, work, keys, nodes, flow, counts, frame):
     """One frame: entries of `pool` in, entries of the first work pool out. Returns how many."""
-    resting, moving, after, found, logp, hidden, gates = work
+    resting, moving, after, found, logp, hidden, gates, deltas = work
     n_texts, n_resting, n_moving = n, 0, n
     for i in range(n):
-        _copy(pool, i, moving, i)
+        copy_entry(pool, i, moving, i)
     rounds = 1 if settings.one_symbol else settings.max_symbols + 1
     for depth in range(rounds):
         for i in range(n_moving):
@@ -262,7 +216,7 @@ def _frame(e, pool, n, texts, weights, automaton, settings, work, keys, nodes, f
         if depth == settings.max_symbols:
             break
         floor = _floor(resting, n_resting, settings.beam, settings.score_beam)
-        chosen = _choose(moving, n_moving, logp, automaton, floor, settings.beam, found)
+        chosen = _choose(moving, n_moving, logp, automaton, floor, settings.beam, deltas, found)
         if chosen == 0:
             break
         n_texts = _extend(moving, found, chosen, resting, n_resting, after, texts, n_texts, weights, gates, keys, nodes, flow,
@@ -272,7 +226,7 @@ def _frame(e, pool, n, texts, weights, automaton, settings, work, keys, nodes, f
                 n_resting = _rest(resting, n_resting, after, i, 0.0)
         n_moving = chosen
         for i in range(chosen):
-            _copy(after, i, moving, i)
+            copy_entry(after, i, moving, i)
     return n_resting
 
 
@@ -301,18 +255,18 @@ def _search(audio, pool, n, texts, spare, weights, automaton, settings, work, ke
 def search_frames(audio, beam, weights, automaton, settings):
     check_search(audio, beam, weights, settings)
     width, units = settings.beam, weights.output.shape[1]
-    pool, texts = _pool(width, settings.context), _texts(width * (settings.max_symbols + 1), weights)
+    pool, texts = Pool.of(width, settings.context), Texts.of(width * (settings.max_symbols + 1), weights)
     n = beam.node.size
     for column, values in zip((*pool[:5], *texts), (*beam[:5], *beam[6:9])):
         column[:n] = values
     pool.slot[:n], pool.suffix[:n] = np.arange(n), beam.suffix
-    work = (_pool(width * (settings.max_symbols + 1), settings.context), _pool(width, settings.context),
-            _pool(width, settings.context), _found(width), np.empty((width, units), F32), np.empty(weights.output.shape[0], F32),
-            np.empty(weights.bias.size, F32))
+    work = (Pool.of(width * (settings.max_symbols + 1), settings.context), Pool.of(width, settings.context),
+            Pool.of(width, settings.context), _found(width), np.empty((width, units), F32),
+            np.empty(weights.output.shape[0], F32), np.empty(weights.bias.size, F32), np.empty(units))
     most = len(audio) * width * (2 * settings.max_symbols + 1)
     flow, counts = Flow(*(np.empty(most, dtype) for dtype in FLOW_TYPES)), np.array([0, beam.n_nodes], np.int64)
     keys, nodes = beam.remembered_key.copy(), beam.remembered_node.copy()
-    n = _search(audio, pool, n, texts, _texts(width, weights), weights, automaton, settings, work, keys, nodes, flow, counts,
+    n = _search(audio, pool, n, texts, Texts.of(width, weights), weights, automaton, settings, work, keys, nodes, flow, counts,
                 np.int32(beam.frame))
     scalars = [column[:n].copy() for column in pool[:5]]
     after = Beam(*scalars, pool.suffix[:n].copy(), *(column[:n].copy() for column in texts), keys, nodes, int(counts[1]),

@@ -130,7 +130,7 @@ def advance(automaton, state, label):
 
     Notes
     -----
-    Twin of kernels: the scalar `boost_fast.advance_state`, same bits. Cost: one look-up, however many phrases.
+    Twin of kernels: the scalars `boost_fast.advance_state` and `advance_all`, same bits. Cost: one look-up, however many phrases.
     """
     n_states, n_units = automaton.next_state.shape
     if not 0 <= state < n_states or not 1 <= label < n_units:

@@ -111,13 +111,14 @@ def list_entries(path, text):
         if scores and scores != [len(words) - 1]:
             raise FormatError(f"{where}: got {line.strip()[:60]!r}, expected words and then one :score; put the score at the end")
         if any(word[0] in "#@" for word in words):
-            raise FormatError(f"{where}: got {line.strip()[:60]!r}, expected words and a :score; take out #thresholds and @names, "
-                              "they are a keyword spotter's")
+            raise FormatError(f"{where}: got {line.strip()[:60]!r}, expected words and a :score; take out #thresholds "
+                              "and @names, they are a keyword spotter's")
         weight = None
         if scores:
             number_text = words.pop()[1:]
             if not NUMBER.fullmatch(number_text):
-                raise FormatError(f"{where}: got score {number_text[:20]!r}, expected a number as in ':2.0'; no space after the colon")
+                raise FormatError(f"{where}: got score {number_text[:20]!r}, expected a number as in ':2.0'; "
+                                  "no space after the colon")
             weight = float(number_text)
         entries.append(Entry(" ".join(words), weight, (), where))
     return entries
@@ -169,9 +170,11 @@ def check_prefixes(path, prefixes, groups):
     for group, words in prefixes.items():
         where = f"{path}: prefixes: {printable(group)}"
         if group not in groups:
-            raise FormatError(f"{where}: got prefixes of a group that is not there, expected one of {printable(', '.join(groups), 200)}")
+            raise FormatError(f"{where}: got prefixes of a group that is not there, expected one of "
+                              f"{printable(', '.join(groups), 200)}; spell it alike")
         if not isinstance(words, list) or not 1 <= len(words) <= MOST_PREFIXES:
-            raise FormatError(f"{where}: got {printable(str(words))}, expected a list of 1 to {MOST_PREFIXES} texts; or leave the group out")
+            raise FormatError(f"{where}: got {printable(str(words))}, expected a list of 1 to {MOST_PREFIXES} texts; "
+                              "or leave the group out")
         for word in words:
             check_text(where, word)
 
@@ -188,7 +191,8 @@ def json_entry(where, phrase, prefixes):
 def check_text(where, text):
     """Require a phrase of sensible length on one line. Parameters: where, text."""
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_TEXT:
-        raise FormatError(f"{where}: got {str(text)[:40]!r}, expected a text of 1 to {LONGEST_TEXT} characters; leave out empty ones")
+        raise FormatError(f"{where}: got {str(text)[:40]!r}, expected a text of 1 to {LONGEST_TEXT} characters; "
+                          "leave out empty ones")
 
 
 def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT):
@@ -235,7 +239,7 @@ def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT):
 
 
 def spell_text(text, units, what, warnings):
-    """Units of a text, or a warning. Parameters: text, units, what (for messages), warnings (grows). Returns int32 [N] or None."""
+    """Units, or None and a warning more. Parameters: text, units, what (for messages), warnings (grows). Returns int32 [N]."""
     plain = unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower().replace("\u2019", "'"))
     if WORD_MARK in plain:
         warnings.append(f"{what} {text!r} is left out, it is written in word pieces; write plain words")

@@ -44,7 +44,7 @@ def squares_in_order(x):
     return total
 
 
-@kernel
+@scalar
 def text_step(label, h_before, c_before, scorer, gates, text, h, c):
     """One hypothesis; `gates` [4P] is room to work in, `h` and `c` may be the state before."""
     width = h.size
@@ -73,7 +73,7 @@ def text_step(label, h_before, c_before, scorer, gates, text, h, c):
     add_product(normal, scorer.text, text)
 
 
-@kernel
+@scalar
 def score_units(audio, text, scorer, hidden, logp):
     """One hypothesis in one frame; `hidden` [J] is room to work in."""
     for j in range(audio.size):

@@ -94,7 +94,8 @@ def expand(phrases, n_units, may_begin):
     for units in sorted(weights):
         for prefix, weight, more in increments(weights[units]):
             if len(flat) > LARGEST_SPELLING:
-                raise RangeError(f"phrases: got more than {LARGEST_SPELLING} units with prefixes, expected fewer; use fewer prefixes")
+                raise RangeError(f"phrases: got more than {LARGEST_SPELLING} units with prefixes, expected fewer; "
+                                 "use fewer prefixes")
             rows.append((len(flat), len(prefix) + len(units), len(prefix), weight, more * len(units)))
             flat += prefix + units
     columns = list(zip(*rows)) or [()] * 5
@@ -136,7 +137,8 @@ def plant(spellings, n_units):
         units.append(branches % n_units)
         depths.append(depths[-1] + branches.size)
         if depths[-1] * n_units > LARGEST_TABLE:
-            raise RangeError(f"phrases: got more than {LARGEST_TABLE // n_units} states, expected fewer; give fewer phrases or prefixes")
+            raise RangeError(f"phrases: got more than {LARGEST_TABLE // n_units} states, expected fewer; "
+                             "give fewer phrases or prefixes")
     return Trie(depths, np.concatenate(parents), np.concatenate(units), np.zeros(depths[-1], np.int64), after)
 
 
@@ -222,7 +224,8 @@ def check_phrase(phrase, n_units, may_begin):
         if units.size == 0:
             raise RangeError(f"{what}: got no units, expected at least one; leave it out")
         if not may_begin[units[0]]:
-            raise RangeError(f"{what}: got unit {units[0]} at its beginning, expected one that begins a word; spell the word mark")
+            raise RangeError(f"{what}: got unit {units[0]} at its beginning, expected one that begins a word; "
+                             "spell the word mark")
     n_longest = phrase.units.size + max((prefix.size for prefix in phrase.prefixes), default=0)
     if n_longest > LONGEST_PHRASE:
         raise RangeError(f"{name}: got {n_longest} units, expected at most {LONGEST_PHRASE} with a prefix; shorten it")
@@ -233,4 +236,5 @@ def check_weight(name, weight):
     if not isinstance(weight, numbers.Real) or isinstance(weight, bool):
         raise RangeError(f"{name}: got weight {str(weight)[:40]!r}, expected a number; write a score such as 2.0")
     if not -LARGEST_WEIGHT <= weight <= LARGEST_WEIGHT:
-        raise RangeError(f"{name}: got weight {str(weight)[:40]}, expected {-LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g} a unit; 1 to 3 is usual")
+        raise RangeError(f"{name}: got weight {str(weight)[:40]}, expected {-LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g} a unit; "
+                         "0.3 to 2 is usual")
