@@ -31,16 +31,11 @@ class LatticeSettings(NamedTuple):
     prune_beam : nats that a path may be worse than the best.
     max_arcs : the most arcs.
     nbest : hypotheses in the result.
-    scale : of scores, where they become posteriors.
-    slope, offset : of the calibration, see `confidence.calibrate`; fitted with `data/training/calibrate.py`.
     """
 
     prune_beam: float = 8.0
     max_arcs: int = 300
     nbest: int = 8
-    scale: float = 1.0
-    slope: float = 1.0
-    offset: float = 0.0
 
 
 class Ranked(NamedTuple):
@@ -124,6 +119,7 @@ class BeamDecoder:
         self.settings, self.lattice, self.frame_seconds = settings, lattice, frame_seconds
         self.weights = scorer.scorer_of(network)
         self.automaton = boost.build(phrases, len(model.units))
+        self.calibration = model.card.get("confidence", {})
 
     def stage(self):
         """K6. Returns a Stage."""
@@ -180,9 +176,10 @@ class BeamUtterance:
 
     def confidences(self, lattice, reading):
         """Calibrated confidence of each word. Parameters: lattice, reading. Returns a list of float, 0 to 1."""
-        posteriors = self.decoder.backend(forward_backward.arc_posteriors)(lattice, self.decoder.lattice.scale)
+        fitted = self.decoder.calibration
+        posteriors = self.decoder.backend(forward_backward.arc_posteriors)(lattice, fitted.get("scale", 1.0))
         raw = confidence_of.word_confidences(lattice, reading.arcs, posteriors)
-        return confidence_of.calibrate(raw, self.decoder.lattice.slope, self.decoder.lattice.offset).tolist()
+        return confidence_of.calibrate(raw, fitted.get("slope", 1.0), fitted.get("offset", 0.0)).tolist()
 
     def emissions_of(self, lattice, reading, sure):
         """Units of a reading, spread over the times of its words and as sure as they.

@@ -3,7 +3,8 @@
     python data/training/ship.py work/float/model.npz data/models/float.npz data/training/float.toml
 
 The model is first stored as it will be shipped (float16) and everything is measured on that. Accuracy is that of
-`refasr evaluate` on the whole sets listed below; none of them is trained on.
+`refasr evaluate` on the whole sets listed below; none of them is trained on. The calibration of confidences is fitted on all
+of them but barista.
 """
 
 import argparse
@@ -12,11 +13,13 @@ import json
 import pathlib
 
 import numpy as np
+from search_report import Report
 
 from refasr import corpus
 from refasr.evaluate import hear_all, summarise
 from refasr.metrics.latency import emission_delays, speech_end
 from refasr.recognise import Recogniser
+from refasr.recogniser_spec import RecogniserSpec
 from refasr.train.config import read_config
 from refasr.train.examples import training_files
 from refasr.transducer.model_file import load_model, save_model
@@ -76,20 +79,21 @@ def main():
     options = parser.parse_args()
     configs = [read_config(path) for path in options.configs]
     card = {"name": "float", "licence": "Apache-2.0 (weights); the recordings are not part of it", "flush_frames": FLUSH_FRAMES,
-            "stages": [path.name for path in options.configs], "steps": sum(config.schedule.steps for config in configs),
+            "stages": [path.name for path in options.configs], "steps": sum(config.schedule.end() for config in configs),
             "training": training_sources(configs)}
     model = load_model(options.trained)
     save_model(options.shipped, dataclasses.replace(model, card=card))
-    recogniser = Recogniser.load(options.shipped)
-    accuracy = []
-    for name, manifest, where in SETS:
-        chosen = corpus.select(corpus.read_manifest(SPEECH / manifest), where)
-        heard = hear_all(chosen, lambda samples: recogniser.transcribe_samples(samples).text, print)
-        accuracy.append({"set": name, "where": where} | summarise(heard))
-        print(name, json.dumps(accuracy[-1]), flush=True)
+    recogniser, accuracy = Recogniser.load(options.shipped), []
+    for decoder, beam in (("beam 8, the default", RecogniserSpec(str(options.shipped), beam=8).load()), ("greedy", recogniser)):
+        for name, manifest, where in SETS:
+            chosen = corpus.select(corpus.read_manifest(SPEECH / manifest), where)
+            heard = hear_all(chosen, lambda samples: beam.transcribe_samples(samples).text, print)
+            accuracy.append({"set": f"{decoder}: {name}", "where": where} | summarise(heard))
+            print(decoder, name, json.dumps(accuracy[-1]), flush=True)
     words = corpus.select(corpus.read_manifest(SPEECH / "recorded.tsv"), ["split=dev"])
     single = [item for item in words if item.source in ("gsc", "fsdd")]
-    card |= {"accuracy": accuracy, "emission_delay": delays(recogniser, single)}
+    card |= {"accuracy": accuracy, "emission_delay": delays(recogniser, single),
+             "confidence": Report(options.shipped).calibration()}
     print(json.dumps(card["emission_delay"]))
     save_model(options.shipped, dataclasses.replace(model, card=card))
 

@@ -51,7 +51,7 @@ def add_arguments(parser):
     parser.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0 (default: mean of all)")
     parser.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
     parser.add_argument("--nbest", type=recogniser.width, metavar="K", help="give the K best readings, 1 to 64")
-    parser.add_argument("--lattice", metavar="OUT", help="write the lattice: .fst .slf .kaldi .dot .svg, or .lat, the compact form")
+    parser.add_argument("--lattice", metavar="OUT", help="write the lattice: .fst .slf .kaldi .dot .svg, or .lat, compact")
     parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output, all or nothing")
     workers.add_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on after an interruption; with --format jsonl -o OUT")

@@ -71,7 +71,7 @@ def targets(options, files):
 
 
 def lattice_targets(options, files):
-    """Where each recording's lattice goes. Parameters: options, files. Returns a dict from file to path; empty without --lattice."""
+    """Where each recording's lattice goes. Parameters: options, files. Returns {file: path}, empty without --lattice."""
     from refasr.errors import FormatError
     from refasr.lattice.formats import SUFFIXES as KINDS
     if options.lattice is None:
@@ -79,7 +79,7 @@ def lattice_targets(options, files):
     if pathlib.Path(options.lattice).suffix.lower() not in KINDS:
         options.refuse(f"--lattice: got {options.lattice!r}, expected a name that ends in {', '.join(KINDS)}")
     if "{}" not in options.lattice and len(files) > 1:
-        options.refuse(f"--lattice: got {len(files)} recordings for one file, expected {{}} in the name, such as lattices/{{}}.fst")
+        options.refuse(f"--lattice: got {len(files)} recordings for one file, expected {{}} in its name: lattices/{{}}.fst")
     paths = {file: options.lattice.replace("{}", name) for file, name in recording_names(files).items()}
     for folder in {os.path.dirname(path) for path in paths.values()} - {""}:
         try:
