@@ -10,7 +10,7 @@
     K4      unit, blank first                text encoding [P]                          LstmState
     K5      (audio [D], text [P])            logits [V]                                 none
     K6      audio encodings [T, D]           units with their frame and probability     SearchState
-            (with beam search)               flow of probability along arcs             BeamState
+            (with beam search)               Stretches of flow along arcs               BeamState
 
 Sound runs through K0, K1, K2, K3.0, K3.1 ... and K6, which holds K4 and K5. `refasr.recognise` is that chain.
 """
@@ -21,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr import checks
+from refasr.errors import RangeError
 from refasr.features import normalise
 from refasr.features.online import OnlineFeatures, stack_frames
 from refasr.nn import lstm
@@ -28,6 +29,7 @@ from refasr.search import beam, boost, greedy, hypotheses
 from refasr.search.hypotheses import Beam
 
 F32 = np.float32
+COLLECT_FRAMES = 64       # after so many, arcs of a beam search that lead nowhere are dropped
 
 
 class Stage(NamedTuple):
@@ -78,6 +80,17 @@ class BeamState(NamedTuple):
     def frame(self):
         """Number of the next encoder frame."""
         return self.beam.frame
+
+
+class Stretch(NamedTuple):
+    """What a beam search wrote in some frames, which never span a multiple of COLLECT_FRAMES.
+
+    flow : Flow; alive : int32 [B], where the hypotheses are after them; frame : number of the next frame.
+    """
+
+    flow: hypotheses.Flow
+    alive: np.ndarray
+    frame: int
 
 
 def stages_of(model, network, backend, search=None):
@@ -190,12 +203,18 @@ def beam_stage(network, weights, automaton, settings, backend):
 
     Returns
     -------
-    Stage
+    Stage             Its outputs end at each multiple of COLLECT_FRAMES, so that what is dropped there does not depend on chunks.
     """
     search = backend(beam.search_frames)
 
     def step(encodings, state):
-        audio = network.joiner.project_audio(encodings)
-        after, flow = search(audio, state.beam, weights, state.automaton, settings)
-        return flow, state._replace(beam=after)
+        audio, after, written = network.joiner.project_audio(encodings), state.beam, []
+        while len(audio):
+            n_frames = min(len(audio), COLLECT_FRAMES - after.frame % COLLECT_FRAMES)
+            after, flow = search(audio[:n_frames], after, weights, state.automaton, settings)
+            if not np.isfinite(after.acoustic).all():
+                raise RangeError("model: got scores that are not finite, expected finite ones; its weights are damaged")
+            written.append(Stretch(flow, after.node, after.frame))
+            audio = audio[n_frames:]
+        return written, state._replace(beam=after)
     return Stage("K6", "beam search", lambda: BeamState(hypotheses.start(weights, settings, backend), automaton), step)

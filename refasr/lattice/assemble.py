@@ -124,11 +124,32 @@ def settled_part(flow, nodes):
     (Flow, Flow)               Arcs up to that node, and the rest.
     """
     passed = np.unique(flow.target[flow.target <= nodes.min()])
-    for node in passed[::-1].tolist():
-        if not ((flow.source < node) & (flow.target > node)).any():
-            before = flow.target <= node
-            return Flow(*(column[before] for column in flow)), Flow(*(column[~before] for column in flow))
-    return joined([]), flow
+    started = np.searchsorted(np.sort(flow.source), passed)                     # arcs that begin before each node
+    ended = np.searchsorted(np.sort(flow.target), passed, side="right")         # of them, those that do not lead past it
+    bridges = passed[started == ended]
+    if bridges.size == 0:
+        return joined([]), flow
+    before = flow.target <= bridges[-1]
+    return Flow(*(column[before] for column in flow)), Flow(*(column[~before] for column in flow))
+
+
+def thin_out(flow, frame):
+    """Keep only the likeliest way into each node, among the arcs taken before a frame; later ones all stay.
+
+    Parameters
+    ----------
+    flow : Flow                From `add_up`.
+    frame : int
+
+    Returns
+    -------
+    Flow
+    """
+    order = np.lexsort((-flow.mass, flow.target))
+    first = np.append(True, flow.target[order][1:] != flow.target[order][:-1])
+    keep = flow.frame >= frame
+    keep[order[: flow.source.size][first[: flow.source.size]]] = True
+    return Flow(*(column[keep] for column in flow))
 
 
 def unit_lattice(flow, endings, units, frame_seconds):
