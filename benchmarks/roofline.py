@@ -12,6 +12,7 @@ import numpy as np
 
 from refasr.jit import kernel
 from refasr.simd import add_outer, store_tile, zero_tile
+from refasr.simd_int8 import add_dots, native_dots, store_sums, zero_sums
 
 ROUNDS = 7
 REPEATS = 20_000
@@ -37,6 +38,21 @@ def _few_multiply_adds(n, a, b, out):
     for _ in range(n):
         tile = add_outer(tile, a, 0, 1, b, 0)
     store_tile(tile, out, 0, 32)
+
+
+@kernel
+def _int8_multiply_adds(n, codes, x, out):
+    """Like `_multiply_adds` with bytes: 24 vectors of 16 sums, each of 4 products."""
+    tile = zero_sums(4, 6)
+    for _ in range(n):
+        tile = add_dots(tile, codes, 0, x, 0)
+    store_sums(tile, out, 0, 64)
+
+
+@kernel
+def has_int8_dots():
+    """Whether this processor has one instruction for four products of bytes in each of 16 lanes. Returns bool."""
+    return native_dots()
 
 
 @kernel
@@ -72,6 +88,13 @@ def multiply_adds_per_second():
 
 
 @functools.cache
+def int8_multiply_adds_per_second():
+    """The most int8 multiply-adds per second, operands in registers. Returns a float."""
+    codes, x, out = np.ones(256, np.int8), np.ones(6, np.uint32), np.empty(384, np.int32)
+    return REPEATS * 24 * 64 / least_seconds(_int8_multiply_adds, REPEATS, codes, x, out)
+
+
+@functools.cache
 def levels():
     """Levels of memory with their sizes in bytes, the nearest first. Returns {name: bytes}; "memory" has no bound."""
     sizes = dict(USUAL_BYTES)
@@ -97,24 +120,27 @@ def bytes_per_second(level):
     return n * words.nbytes / least_seconds(_read, n, words)
 
 
-def limit_seconds(multiply_adds, n_bytes):
+def limit_seconds(multiply_adds, n_bytes, kind="float32"):
     """Time that this machine needs at least for one call.
 
     Parameters
     ----------
-    multiply_adds : number    float32 multiply-adds.
+    multiply_adds : number    Of the type.
     n_bytes : number          Bytes read, each once; what is written may be counted too.
+    kind : str                "float32" or "int8".
 
     Returns
     -------
     float
     """
     level = next(name for name, size in levels().items() if n_bytes <= size)
-    return max(multiply_adds / multiply_adds_per_second(), n_bytes / bytes_per_second(level))
+    rate = int8_multiply_adds_per_second() if kind == "int8" else multiply_adds_per_second()
+    return max(multiply_adds / rate, n_bytes / bytes_per_second(level))
 
 
 def rows():
     """The ceilings themselves. Returns a list of dict, rows as of `harness`."""
     found = [("what=multiply-adds type=float32", multiply_adds_per_second(), "1/s")]
+    found += [("what=multiply-adds type=int8", int8_multiply_adds_per_second(), "1/s")]
     found += [(f"what=read level={level}", bytes_per_second(level), "bytes/s") for level in levels()]
     return [dict(bench="roofline", case=case, contestant="limit", value=value, unit=unit) for case, value, unit in found]

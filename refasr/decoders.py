@@ -13,16 +13,18 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr import stages
+from refasr.errors import RangeError, ShapeError
 from refasr.lattice import assemble, forward_backward, nbest, prune
 from refasr.lattice import confidence as confidence_of
-from refasr.lattice.lattice import NO_WORD, to_nats
+from refasr.lattice.lattice import NO_WORD, SCORES_A_NAT, to_nats
 from refasr.result import Hypothesis, confidence
 from refasr.search import boost, hypotheses, scorer
-from refasr.stages import Emission
+from refasr.stages import COLLECT_FRAMES, Emission
 from refasr.transducer.units import RESERVED, decode_labels, encode_text
 
 LEAST_CONFIDENCE = 1e-6
-COLLECT_FRAMES = 64       # after so many, arcs that lead nowhere are dropped
+LONGEST_OPEN_FRAMES = 750  # of arcs that older, not settled ones have only the likeliest alternative; 30 s
+MOST_WEIGHT = 1e30        # of sums in the network, so that float32 holds all that they can become
 
 
 class LatticeSettings(NamedTuple):
@@ -69,6 +71,11 @@ class GreedyDecoder:
         """K6. Returns a Stage."""
         return stages.search_stage(self.network)
 
+    def automaton_of(self, phrases):
+        """There is no place for phrases here. Parameters: phrases. Returns None, for no phrases; raises RangeError for others."""
+        if len(phrases):
+            raise RangeError("phrases: got some with greedy search, expected none; give the recogniser search=SearchSettings()")
+
     def utterance(self):
         """A new utterance. Returns a GreedyUtterance."""
         return GreedyUtterance(self.units)
@@ -109,7 +116,7 @@ class BeamDecoder:
     backend : Backend               From `twins.select`.
     settings : SearchSettings
     lattice : LatticeSettings
-    phrases : sequence              Spelled phrases for `boost.build`.
+    phrases : sequence or Automaton    Of utterances that bring none of their own; see `automaton_of`.
     frame_seconds : float
     """
 
@@ -118,8 +125,34 @@ class BeamDecoder:
         self.units, self.network, self.backend = model.units, network, backend
         self.settings, self.lattice, self.frame_seconds = settings, lattice, frame_seconds
         self.weights = scorer.scorer_of(network)
-        self.automaton = boost.build(phrases, len(model.units))
+        require_sound(self.weights)
+        self.automaton = self.automaton_of(phrases)
         self.calibration = model.card.get("confidence", {})
+
+    def automaton_of(self, phrases):
+        """Phrases made ready for the search.
+
+        Parameters
+        ----------
+        phrases : sequence of Phrase, or Automaton    From `phrases.spell` or `boost.build`.
+
+        Returns
+        -------
+        Automaton                                     Rewards are rounded to the grid of lattice scores: sums become exact.
+
+        Raises
+        ------
+        DTypeError, ShapeError, RangeError
+        """
+        automaton, n_units = phrases, len(self.units)
+        if not isinstance(automaton, boost.Automaton):
+            automaton = boost.build(phrases, n_units)
+        boost.check_automaton(automaton)
+        if automaton.next_state.shape[1] != n_units:
+            raise ShapeError(f"phrases: got an automaton of {automaton.next_state.shape[1]} units, expected {n_units}; "
+                             "build it for this model")
+        grid = {name: np.rint(getattr(automaton, name) * SCORES_A_NAT) / SCORES_A_NAT for name in ("hope", "at_once", "pending")}
+        return automaton._replace(**grid)
 
     def stage(self):
         """K6. Returns a Stage."""
@@ -139,16 +172,37 @@ class BeamUtterance:
     """
 
     def __init__(self, decoder):
-        self.decoder, self.settled, self.recent, self.collected = decoder, [], [], 0
+        self.decoder, self.settled, self.recent, self.labels = decoder, [], [], []
 
     def take(self, written, state):
-        """What a chunk gave. Parameters: written (Flow), state (BeamState)."""
-        self.recent.append(written)
-        if state.frame - self.collected >= COLLECT_FRAMES:
-            live = assemble.keep_ancestors(assemble.add_up(assemble.joined(self.recent)), state.beam.node)
-            before, after = assemble.settled_part(live, state.beam.node)
+        """What a chunk gave. Parameters: written (list of Stretch), state (BeamState)."""
+        for flow, alive, frame in written:
+            self.recent.append(flow)
+            if frame % COLLECT_FRAMES == 0:
+                self.collect(alive, frame)
+
+    def collect(self, alive, frame):
+        """Drop what leads nowhere and put aside what is settled.
+
+        Where alternatives stay open for too long, which joined hypotheses and words that sound alike may do, only the
+        likeliest way into each older node is kept: what waits to be settled then grows no faster than the text.
+
+        Parameters
+        ----------
+        alive : int32 [B]    Where the hypotheses are.
+        frame : int          Number of the next frame.
+        """
+        live = assemble.keep_ancestors(assemble.add_up(assemble.joined(self.recent)), alive)
+        before, after = assemble.settled_part(live, alive)
+        oldest = frame - LONGEST_OPEN_FRAMES
+        if after.frame.min(initial=frame) < oldest:
+            after = assemble.keep_ancestors(assemble.thin_out(after, oldest), alive)
+            more, after = assemble.settled_part(after, alive)
+            before = assemble.joined([before, more])
+        if before.source.size:
             self.settled.append(before)
-            self.recent, self.collected = [after], state.frame
+            self.labels += [label for label, _ in assemble.best_labels(before, int(before.target.max()))]
+        self.recent = [after]
 
     def flow(self):
         """All arcs so far. Returns a Flow."""
@@ -156,8 +210,8 @@ class BeamUtterance:
 
     def text(self, state):
         """The best hypothesis so far; later chunks may revise it. Parameters: state (BeamState). Returns text."""
-        labels = assemble.best_labels(self.flow(), int(state.beam.node[0]))
-        return decode_labels([label for label, _ in labels], self.decoder.units)
+        labels = assemble.best_labels(assemble.add_up(assemble.joined(self.recent)), int(state.beam.node[0]))
+        return decode_labels([*self.labels, *(label for label, _ in labels)], self.decoder.units)
 
     def ranked(self, state):
         """The end. Parameters: state (BeamState). Returns a Ranked."""
@@ -167,7 +221,8 @@ class BeamUtterance:
         flow = assemble.keep_ancestors(self.flow(), beam.node)
         units = decoder.backend(prune.prune)(assemble.unit_lattice(flow, endings, decoder.units, decoder.frame_seconds),
                                              decoder.lattice.prune_beam)
-        words = decoder.backend(prune.prune)(assemble.word_lattice(units), decoder.lattice.prune_beam, decoder.lattice.max_arcs)
+        words = decoder.backend(prune.prune)(assemble.word_lattice(units, decoder.lattice.prune_beam), decoder.lattice.prune_beam,
+                                             decoder.lattice.max_arcs)
         readings = decoder.backend(nbest.nbest)(words, decoder.lattice.nbest)
         ledger = tuple(Hypothesis(" ".join(reading.words), *map(to_nats, (reading.acoustic, reading.lm, reading.bias)))
                        for reading in readings)
@@ -198,6 +253,17 @@ class BeamUtterance:
         for arc in reading.arcs[lattice.word[reading.arcs] != NO_WORD].tolist():
             logp = math.log(max(next(remaining), LEAST_CONFIDENCE))
             labels = encode_text(lattice.words[lattice.word[arc]], self.decoder.units)
-            frames = np.linspace(lattice.start[arc], max(lattice.start[arc], lattice.end[arc] - 1), labels.size).round()
+            first = max(int(lattice.start[arc]), emissions[-1].frame if emissions else 0)    # words may overlap by a little
+            frames = np.linspace(first, max(first, lattice.end[arc] - 1), labels.size).round()
             emissions += [Emission(int(frame), int(label), logp) for frame, label in zip(frames, labels)]
         return emissions
+
+
+def require_sound(weights):
+    """Refuse weights from which a search could compute something that is not finite. Parameters: weights (Scorer)."""
+    size = scorer.Scorer(*(np.abs(array.astype(np.float64)) for array in weights))
+    normal = math.sqrt(size.gain.size) * size.gain + size.shift
+    sums = (*size, size.table @ size.input + size.bias + size.recurrent.sum(axis=0), normal @ size.text,
+            size.output.sum(axis=0) + size.output_bias)
+    if not all((array < MOST_WEIGHT).all() for array in sums):
+        raise RangeError("model: got weights that are huge or not finite, expected trained ones; the model is damaged")

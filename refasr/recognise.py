@@ -55,8 +55,8 @@ class StreamState(NamedTuple):
 class Output(NamedTuple):
     """What one chunk gave.
 
-    written : list of stages.Emission, or Flow    What the search wrote: units, or arcs of the graph.
-    encodings : float32 [T, D]                    The encoder's output for its frames.
+    written : list of Emission or Stretch    What the search wrote: units, or arcs of the graph (see `refasr.stages`).
+    encodings : float32 [T, D]               The encoder's output for its frames.
     """
 
     written: object
@@ -72,7 +72,8 @@ class Recogniser:
     backend : "fast" or "reference"
     record : function of (key, inputs, outputs), or None     Told what passes each stage (see `refasr.stages`).
     search : SearchSettings or None                          Beam search; None is greedy.
-    phrases : sequence                                       Spelled phrases to boost (see `refasr.search.boost`).
+    phrases : sequence or Automaton                          Spelled phrases to boost (see `refasr.search.boost`), for all
+                                                             streams that bring none of their own.
     lattice : LatticeSettings                                What is kept of a beam search.
     """
 
@@ -82,6 +83,8 @@ class Recogniser:
         self.frame_seconds = model.architecture.stack * PROFILES[model.architecture.profile].hop_samples / SAMPLE_RATE_HZ
         self.decoder = GreedyDecoder(model, self.network) if search is None else BeamDecoder(
             model, self.network, self.backend, search, lattice, phrases, self.frame_seconds)
+        if search is None:
+            self.decoder.automaton_of(phrases)  # refuses them
         self.stages = stages.stages_of(model, self.network, self.backend, self.decoder.stage())
         if record is not None:
             self.stages = stages.traced(self.stages, record)
@@ -156,16 +159,17 @@ class Recogniser:
             return 0
         return (n_frames - 1 + self.flush_frames) * self.frame_samples + self.reach_samples - n_samples
 
-    def stream(self):
-        """A new stream. Returns a Stream."""
-        return Stream(self)
+    def stream(self, phrases=None):
+        """A new stream. Parameters: phrases (as in `Stream`). Returns a Stream."""
+        return Stream(self, phrases)
 
-    def transcribe_samples(self, samples):
+    def transcribe_samples(self, samples, phrases=None):
         """Recognise a whole recording.
 
         Parameters
         ----------
         samples : float32 [S], about -1..1    At 16 kHz.
+        phrases : sequence, Automaton or None    As in `Stream`.
 
         Returns
         -------
@@ -175,7 +179,7 @@ class Recogniser:
         ------
         DTypeError, ShapeError, RangeError    For samples of another type, or not finite.
         """
-        stream = self.stream()
+        stream = self.stream(phrases)
         stream.accept(samples)
         return stream.finish()
 
@@ -186,21 +190,31 @@ class Stream:
     Parameters
     ----------
     recogniser : Recogniser
+    phrases : sequence of Phrase, Automaton or None    To boost in this stream alone; None: those of the recogniser.
     """
 
-    def __init__(self, recogniser):
-        self.recogniser = recogniser
-        self.reset()
+    def __init__(self, recogniser, phrases=None):
+        self.recogniser, self.automaton = recogniser, None
+        self.reset(phrases=phrases)
 
-    def reset(self, keep_encoder=False):
+    def reset(self, keep_encoder=False, phrases=None):
         """Forget the utterance and begin another.
 
         Parameters
         ----------
-        keep_encoder : bool    Keep what the encoder remembers of the speaker and the room.
+        keep_encoder : bool                              Keep what the encoder remembers of the speaker and the room.
+        phrases : sequence of Phrase, Automaton or None    Boost these from now on, instead of any before; None changes nothing.
+
+        Raises
+        ------
+        DTypeError, ShapeError, RangeError               For phrases that do not fit; the stream stays as it is.
         """
+        if phrases is not None:
+            self.automaton = self.recogniser.decoder.automaton_of(phrases)
         encoder = self.state.encoder if keep_encoder else None
         self.state = self.recogniser.start()
+        if self.automaton is not None:
+            self.state = self.state._replace(search=self.state.search._replace(automaton=self.automaton))
         if keep_encoder:
             self.state = self.state._replace(encoder=encoder)
         self.utterance, self.encodings, self.finished = self.recogniser.decoder.utterance(), [], False

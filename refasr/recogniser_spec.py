@@ -56,14 +56,15 @@ class RecogniserSpec:
 
         Returns
         -------
-        str            16 hexadecimal digits; they do not depend on where the file is.
+        str            16 hexadecimal digits; they do not depend on where the model and the phrases lie.
 
         Raises
         ------
         FormatError    If the model cannot be read.
         """
         path = model_path(self.model)
-        settings = dataclasses.asdict(self) | {"model": "", "version": __version__}
+        phrases = [entry._replace(origin="") for entry in self.phrases]
+        settings = dataclasses.asdict(self) | {"model": "", "phrases": phrases, "version": __version__}
         digest = hashlib.sha256(repr(sorted(settings.items())).encode())
         try:
             digest.update(path.read_bytes())

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from refasr import simd
+from refasr.hw import codec, codec_fast, codec_layout
 from refasr.jit import kernel
 from refasr.nn import lstm, lstm_fast, product_fast
 from refasr.transducer import joiner, joiner_fast
 
 F32 = np.float32
 CANARY = 70  # numbers on either side, more than a row of tiles
-USERS = {"refasr.nn.lstm_fast", "refasr.nn.product_fast", "refasr.transducer.joiner_fast"}
+USERS = {"refasr.hw.codec_fast", "refasr.nn.lstm_fast", "refasr.nn.product_fast", "refasr.transducer.joiner_fast"}
 
 
 class Cage:
@@ -59,7 +60,8 @@ def test_who_uses_tiles():
     assert users == USERS
     names = {alias.name for path in house.fast_files() for node in ast.walk(house.tree(path)) if isinstance(node, ast.ImportFrom)
              and node.module == "refasr.simd" for alias in node.names}
-    assert names <= {"zero_tile", "load_tile", "store_tile", "add_outer"}
+    assert names <= {"zero_tile", "load_tile", "store_tile", "add_outer",
+                     "load_lanes", "store_lanes", "read_symbols", "wide_lanes"}
 
 
 @kernel
@@ -132,3 +134,40 @@ def test_joiner_stays_inside(cage, width, n_units):
     joiner_fast._grid_backward(dlogits, hidden, cage(output.T), de, dp, doutput, dbias)
     for got, want in zip((de, dp, doutput.T, dbias), joiner.join_grid_backward(dlogits, hidden, output)):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
+
+
+@kernel
+def _sixteen_steps(x, table, content, out):
+    lanes, place = simd.read_symbols(simd.load_lanes(x, 3), table, content, 5, out, 2)
+    simd.store_lanes(lanes, x, 3)
+    return place
+
+
+@pytest.mark.parametrize("n_small", [0, 1, 7, 16])
+def test_lanes_do_what_their_stand_ins_say(n_small):
+    source = np.random.default_rng(n_small)
+    table = source.integers(0, 1 << 32, 4096, dtype=np.uint32) | np.uint32(1 << 31)  # frequencies of 2048 and more
+    x = source.integers(1 << 24, 1 << 32, 22, dtype=np.uint32)
+    x[3 + source.permutation(16)[:n_small]] = np.uint32(9 << 12)  # these need a word
+    content, out, again = source.integers(0, 256, 37).astype(np.uint8), np.full(20, 77, np.uint8), np.full(20, 77, np.uint8)
+    want, place = simd.plain_read_symbols(simd.plain_load_lanes(x, 3), table, content, 5, again, 2)
+    kept = x.copy()
+    assert _sixteen_steps(x, table, content, out) == place == 5 + 2 * n_small
+    assert np.array_equal(x[3:19], want) and np.array_equal(out, again) and (out[[0, 1, 18, 19]] == 77).all()
+    assert np.array_equal(x[:3], kept[:3]) and np.array_equal(x[19:], kept[19:])
+
+
+@pytest.mark.parametrize("n", [64, 65, 127, 128, 5000])
+def test_wide_decoder_stays_inside(n):
+    """Between canaries of bytes, with all words, with one too few, and with none."""
+    symbols = np.rint(np.random.default_rng(n).standard_normal(n) * 20 + 128).astype(np.uint8)
+    frequencies = codec.fit_frequencies(np.bincount(symbols, minlength=256))
+    states, words = codec.code_lanes(symbols, frequencies, 64)
+    content, table = np.concatenate([states.view(np.uint8), words.view(np.uint8)]), codec_layout.decoding_table(frequencies)
+    for size in (content.size, max(256, content.size - 2), 256):
+        buffer, out = np.full(size + 2 * CANARY, 0xFF, np.uint8), np.full(n + 2 * CANARY, 0xFF, np.uint8)
+        buffer[CANARY:-CANARY] = content[:size]
+        found = codec_fast._read(buffer[CANARY:-CANARY], table, 64, out[CANARY:-CANARY], True)
+        assert found == (codec.GOOD if size == content.size else codec.SHORT)
+        assert (out[:CANARY] == 0xFF).all() and (out[-CANARY:] == 0xFF).all()
+        assert found != codec.GOOD or np.array_equal(out[CANARY:-CANARY] ^ 128, symbols)

@@ -23,4 +23,5 @@ fi
 for stage in 3 4 5; do
     "$PYTHON" -m refasr train data/training/float-$stage.toml
 done
-"$PYTHON" data/training/ship.py work/float-5/model.npz data/models/float.npz data/training/float-[1-5].toml
+"$PYTHON" data/training/average.py work/float-4/model.npz work/float-5/model.npz 0.3 work/float-average.npz
+"$PYTHON" data/training/ship.py work/float-average.npz data/models/float.npz data/training/float-[1-5].toml

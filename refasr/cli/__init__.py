@@ -21,7 +21,7 @@ import sys
 from refasr import __version__
 from refasr.errors import RefasrError
 
-ORDER = ("transcribe", "evaluate", "info", "align", "features", "plot", "train")
+ORDER = ("transcribe", "evaluate", "info", "align", "lattice", "features", "plot", "train")
 FOLDER = pathlib.Path(__file__).resolve().parent
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + signal number, as a shell reports them
 EPILOG = """examples:

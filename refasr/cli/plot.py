@@ -2,10 +2,11 @@
 
 import pathlib
 
-HELP = "draw a figure of a recording: alignment or features"
+HELP = "draw a figure of a recording: alignment, features or lattice"
 EPILOG = """examples:
   refasr plot alignment recording.wav turn on the kitchen lights -o alignment.png
   refasr plot features recording.wav -o features.svg --profile refasr
+  refasr plot lattice recording.lat -o lattice.pdf --max-arcs 40
 
 The suffix of OUT chooses the kind of file: png, svg or pdf. Needs Matplotlib: pip install 'refasr[plots]'.
 """
@@ -25,9 +26,13 @@ def add_arguments(parser):
     features = figures.add_parser("features", help="the log-mel features that the network hears", allow_abbrev=False)
     features.add_argument("audio", metavar="AUDIO", help="recording, or - for standard input")
     features.add_argument("--profile", default="refasr", metavar="P", help="definition of the features; default refasr")
+    lattice = figures.add_parser("lattice", help="the alternatives that a search kept, over time", allow_abbrev=False)
+    lattice.add_argument("file", metavar="FILE", help="lattice, as refasr transcribe --lattice writes it")
+    lattice.add_argument("--max-arcs", type=channel_number, default=60, metavar="N", help="draw the N best arcs; default 60")
     for figure in (alignment, features):
         figure.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0")
         figure.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
+    for figure in (alignment, features, lattice):
         figure.add_argument("-o", "--output", metavar="OUT", required=True, help="file to write")
 
 
@@ -39,7 +44,8 @@ def run(options):
     if suffix not in SUFFIXES:
         options.refuse(f"--output: got {options.output!r}, expected a name that ends in {', '.join(SUFFIXES)}")
     figure = checks.extra("matplotlib.figure", "plots").Figure(figsize=SIZE_INCHES, dpi=DOTS_AN_INCH, layout="constrained")
-    {"alignment": draw_alignment, "features": draw_features}[options.figure](options, figure.add_subplot())
+    draw = {"alignment": draw_alignment, "features": draw_features, "lattice": draw_lattice}[options.figure]
+    draw(options, figure.add_subplot())
     with whole_file(options.output) as file:
         figure.savefig(file, format=suffix[1:])
     return 0
@@ -69,3 +75,10 @@ def draw_features(options, ax):
                          strict=options.strict, notice=complain)
     frames = select("fast")(fbank.log_mel)(samples, plan)
     figure.draw(normalise.utterance(frames, plan.profile), plan.profile, ax)
+
+
+def draw_lattice(options, ax):
+    """Alternatives over time. Parameters: options, ax."""
+    from refasr.lattice.formats import read_lattice
+    from refasr.plot import lattice as figure
+    figure.draw(read_lattice(options.file), ax, options.max_arcs)

@@ -43,7 +43,10 @@ def spec_of(options, tell=lambda line: None):
     chosen = {"beam": getattr(options, "beam", 1)}
     if getattr(options, "nbest", None) is not None:
         chosen["nbest"] = options.nbest
-    if getattr(options, "phrases", None) is not None:
+    if getattr(options, "phrases", None) is None:
+        if getattr(options, "boost", None) is not None:
+            options.refuse("--boost: got it alone, expected --phrases FILE with it")
+    else:
         from refasr.search import phrases
         entries = phrases.read_phrases(options.phrases)
         chosen |= {"phrases": entries.entries, "boost": phrases.DEFAULT_WEIGHT if options.boost is None else options.boost}

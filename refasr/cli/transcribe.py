@@ -142,7 +142,6 @@ def generate(options, items, failures, out):
     from refasr.cli.recogniser import spec_of
     from refasr.cli.workers import executor_of
     from refasr.cli.writing import lattice_targets
-    from refasr.lattice.formats import write_lattice
     from refasr.transcribe import Outcome, transcribe_files
     progress, good = Progress(items), [name for name, error in items if error is None]
     lattices = lattice_targets(options, good)
@@ -159,5 +158,6 @@ def generate(options, items, failures, out):
             if failed:
                 failures.append(name)
             elif lattices:
+                from refasr.lattice.formats import write_lattice
                 write_lattice(outcome.result.lattice, lattices[name])
             yield name, outcome.result

@@ -73,9 +73,9 @@ def targets(options, files):
 def lattice_targets(options, files):
     """Where each recording's lattice goes. Parameters: options, files. Returns {file: path}, empty without --lattice."""
     from refasr.errors import FormatError
-    from refasr.lattice.formats import SUFFIXES as KINDS
     if options.lattice is None:
         return {}
+    from refasr.lattice.formats import SUFFIXES as KINDS
     if pathlib.Path(options.lattice).suffix.lower() not in KINDS:
         options.refuse(f"--lattice: got {options.lattice!r}, expected a name that ends in {', '.join(KINDS)}")
     if "{}" not in options.lattice and len(files) > 1:

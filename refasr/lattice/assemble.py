@@ -9,13 +9,20 @@ so that a path's arcs add up to the logarithm of its probability, the sum over a
 sum over all paths is the mass that reached the end. Rounding each ln m once to the score grid keeps the sums exact.
 """
 
+import heapq
+import math
 from typing import NamedTuple
 
 import numpy as np
 
+from refasr.errors import RangeError
+from refasr.lattice.forward_backward import best_scores
 from refasr.lattice.lattice import SCORES_A_NAT, make_lattice
 from refasr.search.hypotheses import FLOW_TYPES, Flow
 from refasr.transducer.units import BLANK, RESERVED, WORD_MARK
+
+MOST_NATS = 1e6           # of a score: 10 hours in which every frame was unlikely
+MOST_STEPS = 500          # units looked at for the words that begin at one node
 
 
 class Ending(NamedTuple):
@@ -68,17 +75,7 @@ def joined(flows):
 
 
 def keep_ancestors(flow, nodes):
-    """Drop arcs from which no living hypothesis is reached.
-
-    Parameters
-    ----------
-    flow : Flow                From `add_up`.
-    nodes : int32 [B]          Where the living hypotheses are.
-
-    Returns
-    -------
-    Flow
-    """
+    """Drop arcs from which no living hypothesis is reached. Parameters: flow, nodes (as `settled_part`). Returns a Flow."""
     alive, kept = set(nodes.tolist()), np.zeros(flow.source.size, bool)
     for arc in np.argsort(-flow.target, kind="stable").tolist():  # all arcs out of a node come before those into it
         if int(flow.target[arc]) in alive:
@@ -134,21 +131,10 @@ def settled_part(flow, nodes):
 
 
 def thin_out(flow, frame):
-    """Keep only the likeliest way into each node, among the arcs taken before a frame; later ones all stay.
-
-    Parameters
-    ----------
-    flow : Flow                From `add_up`.
-    frame : int
-
-    Returns
-    -------
-    Flow
-    """
-    order = np.lexsort((-flow.mass, flow.target))
-    first = np.append(True, flow.target[order][1:] != flow.target[order][:-1])
-    keep = flow.frame >= frame
-    keep[order[: flow.source.size][first[: flow.source.size]]] = True
+    """Of arcs before a frame, keep the likeliest into each node; keep all others. Parameters: flow, frame. Returns a Flow."""
+    keep, old = flow.frame >= frame, np.flatnonzero(flow.frame < frame)
+    likeliest_first = old[np.argsort(-flow.mass[old], kind="stable")]
+    keep[likeliest_first[np.unique(flow.target[likeliest_first], return_index=True)[1]]] = True
     return Flow(*(column[keep] for column in flow))
 
 
@@ -165,12 +151,18 @@ def unit_lattice(flow, endings, units, frame_seconds):
     Returns
     -------
     Lattice                        An arc's time is the frame in which most of its mass took it.
+
+    Raises
+    ------
+    RangeError                     For masses that no sound model gives.
     """
     named = np.unique(np.concatenate([[0], flow.source, flow.target, [ending.node for ending in endings]]))
     source, target = (np.searchsorted(named, column) for column in (flow.source, flow.target))
     reached = np.full(named.size, -np.inf)
     reached[0] = 0.0
     np.logaddexp.at(reached, target, flow.mass)
+    if not (np.abs(np.concatenate([reached, flow.mass, flow.bias, [ending.acoustic for ending in endings]])) < MOST_NATS).all():
+        raise RangeError(f"model: got scores beyond {MOST_NATS:g} nats, expected sensible ones; its weights are damaged")
     grid = lambda nats: np.rint(nats * SCORES_A_NAT).astype(np.int64)
     level = grid(reached)
     mass, bias, zero = grid(flow.mass) - level[source], grid(flow.bias), np.zeros(source.size, np.int64)
@@ -182,27 +174,37 @@ def unit_lattice(flow, endings, units, frame_seconds):
     return make_lattice(("", *units[1:]), named.size + 1, arcs, frame_seconds)
 
 
-def word_lattice(lattice):
+def word_lattice(lattice, beam=math.inf):
     """The lattice of words of a lattice of units: a word begins with the word mark and ends where the next one may begin.
 
     Parameters
     ----------
     lattice : Lattice    Of units; its word 0 is blank, and words 1 to 7 are reserved units, which spell nothing.
+    beam : float         Nats that the best path through a word may lie below the best path.
 
     Returns
     -------
     Lattice              Units of a word become one arc; where several spell the same word between the same nodes, their masses
                          are added.
+
+    Notes
+    -----
+    Where hypotheses were joined within a word, the ways through it double again and again. The best are followed first, and
+    MOST_STEPS units are followed from a node, more only until the best path's word is found.
     """
-    leaving = {}
+    leaving, scores = {}, best_scores(lattice)
+    forward, backward = scores.forward.tolist(), scores.backward.tolist()
     for arc in range(lattice.n_arcs):
         leaving.setdefault(int(lattice.source[arc]), []).append(arc)
     end, mark = lattice.n_nodes - 1, lattice.words.index(WORD_MARK)
     borders = {node for node, arcs in leaving.items() if any(lattice.word[arc] == mark for arc in arcs)} | {end}
+    marked = {node for node in borders - {end} if lattice.word[scores.arc_out[node]] == mark} | {end}    # by their best path
     found, waiting, seen = {}, [0], {0}
     while waiting:
         node = waiting.pop()
-        for target, span in words_from(node, lattice, leaving, borders, mark):
+        floor = scores.total - beam * SCORES_A_NAT - forward[node]
+        is_best = forward[node] + backward[node] == scores.total and (node == 0 or node in marked)
+        for target, span in words_from(node, lattice, leaving, backward, borders, marked if is_best else None, mark, floor):
             add_span(found, node, target, span)
             if target != end and target not in seen:
                 seen.add(target)
@@ -210,33 +212,39 @@ def word_lattice(lattice):
     return renumbered(found, end, lattice.frame_seconds)
 
 
-def words_from(node, lattice, leaving, borders, mark):
-    """All words that begin at a node.
+def words_from(node, lattice, leaving, backward, borders, wanted, mark, floor):
+    """Words that begin at a node, those of better paths first.
 
     Parameters
     ----------
     node : int
     lattice : Lattice
     leaving : dict             Arcs that leave each node.
+    backward : list of int     Score of the best path from each node to the end.
     borders : set              Nodes where a word may begin, and the end.
+    wanted : set or None       Where a word of the best path may end: go on until one is found.
     mark : int                 The word mark.
+    floor : float              Least score of the best path from the node through a word.
 
     Yields
     ------
     (int, Span)                Where it ends, and the word.
     """
-    stack = [(node, Span("", False, 0, 0, -1, -1))]
-    while stack:
-        at, span = stack.pop()
+    waiting, steps = [(0, 0, node, Span("", False, 0, 0, -1, -1))], 0    # cost of the best completion, order of coming
+    while waiting and (steps < MOST_STEPS or wanted):
+        _, _, at, span = heapq.heappop(waiting)
         for arc in leaving.get(at, ()):
             after = follow(span, arc, lattice, mark, first=node == 0)
-            if after is None:
-                continue
             target = int(lattice.target[arc])
+            if after is None or after.acoustic + after.bias + backward[target] < floor:
+                continue
+            if wanted and target in wanted and after.acoustic + after.bias + backward[target] == backward[node]:
+                wanted = None
             if target in borders:
                 yield target, after
             if target not in borders or after.started:
-                stack.append((target, after))
+                steps += 1
+                heapq.heappush(waiting, (-(after.acoustic + after.bias + backward[target]), steps, target, after))
 
 
 def follow(span, arc, lattice, mark, first):
@@ -277,18 +285,7 @@ def add_span(found, source, target, span):
 
 
 def renumbered(found, end, frame_seconds):
-    """A lattice of what was found.
-
-    Parameters
-    ----------
-    found : dict             (source, target, text) to Span.
-    end : int                The last node.
-    frame_seconds : float
-
-    Returns
-    -------
-    Lattice
-    """
+    """A lattice of {(source, target, text): Span}. Parameters: found, end (last node), frame_seconds. Returns a Lattice."""
     nodes = sorted({0, end}.union(*({source, target} for source, target, _ in found)))
     place = {node: i for i, node in enumerate(nodes)}
     words = ["", *sorted({text for _, _, text in found} - {""})]

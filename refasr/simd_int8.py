@@ -1,0 +1,292 @@
+"""Tiles of 32-bit sums for int8 products: like the tiles of `refasr.simd`, with one vector a block of 16 outputs.
+
+A step multiplies four codes of each of 16 outputs by four bytes of one input vector and adds all to 16 sums. Processors with
+AVX-512 VNNI do that in one instruction; elsewhere the same integers come out of generic vectors, in several. Which of the
+two is read off the code generator's own feature list, so that NUMBA_CPU_NAME and NUMBA_CPU_FEATURES are respected. Loads and
+stores are raw, so NUMBA_BOUNDSCHECK cannot see them.
+"""
+
+import numpy as np
+
+from refasr.jit import cgutils, instruction, ir, models, register_model, types
+
+LANES, QUAD = 16, 4  # outputs of a block; inputs that one step multiplies
+BLOCK = LANES * QUAD
+BIT, BYTE, WORD, INDEX = ir.IntType(1), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+SUMS, CODES, HALVES = ir.VectorType(WORD, LANES), ir.VectorType(BYTE, BLOCK), ir.VectorType(ir.IntType(16), BLOCK // 2)
+
+
+class SumTile(types.Type):
+    """Numba's type of a tile of sums.
+
+    Parameters
+    ----------
+    blocks : int     R, blocks of 16 outputs.
+    columns : int    C, input vectors.
+    """
+
+    def __init__(self, blocks, columns):
+        self.blocks, self.columns = blocks, columns
+        super().__init__(name=f"SumTile({blocks}, {columns})")
+
+
+@register_model(SumTile)
+class SumTileModel(models.PrimitiveModel):
+    """A tile is R*C vectors; LLVM keeps each in a register. Parameters: manager, tile."""
+
+    def __init__(self, manager, tile):
+        super().__init__(manager, tile, ir.ArrayType(SUMS, tile.blocks * tile.columns))
+
+
+def has_feature(context, name):
+    """Whether the code is for a processor with this feature. Parameters: context (Numba's), name (LLVM's). Returns bool."""
+    return f"+{name}" in getattr(context.codegen(), "_tm_features", "").split(",")
+
+
+def pointer(context, builder, kind, array, index, target):
+    """Pointer to an element, as `target`. Parameters: context, builder, kind, array, index, target. Returns an LLVM value."""
+    data = cgutils.create_struct_proxy(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
+
+
+def after(builder, index, step):
+    """index + step. Parameters: builder, index, step (int or LLVM value). Returns an LLVM value."""
+    return builder.add(index, ir.Constant(INDEX, step) if isinstance(step, int) else step)
+
+
+def spread(builder, number):
+    """A vector of 16 times the number. Parameters: builder, number. Returns an LLVM value."""
+    nothing = ir.Constant(SUMS, ir.Undefined)
+    first = builder.insert_element(nothing, number, ir.Constant(WORD, 0))
+    return builder.shuffle_vector(first, nothing, ir.Constant(SUMS, [0] * LANES))
+
+
+def portable_dot(builder, sums, inputs, codes):
+    """sums + four products each, of unsigned and signed bytes, in vectors that every processor has.
+
+    Even and odd bytes become 16-bit numbers by shifts. Their products, added in pairs, are a pattern that LLVM knows where
+    an instruction for it exists (x86: pmaddwd). Parameters: builder, sums, inputs, codes (LLVM values). Returns one.
+    """
+    wide, eight = ir.VectorType(WORD, BLOCK // 2), ir.Constant(HALVES, [8] * (BLOCK // 2))
+    nothing = ir.Constant(wide, ir.Undefined)
+    pick = [ir.Constant(SUMS, list(range(parity, BLOCK // 2, 2))) for parity in (0, 1)]
+    u, s = builder.bitcast(inputs, HALVES), builder.bitcast(codes, HALVES)
+    low = (builder.lshr(builder.shl(u, eight), eight), builder.ashr(builder.shl(s, eight), eight))
+    high = (builder.lshr(u, eight), builder.ashr(s, eight))
+    for a, b in (low, high):
+        products = builder.mul(builder.sext(a, wide), builder.sext(b, wide))
+        pair = [builder.shuffle_vector(products, nothing, parity) for parity in pick]
+        sums = builder.add(sums, builder.add(*pair))
+    return sums
+
+
+def dot(context, builder, sums, inputs, codes):
+    """The step by the best means there is. Parameters: context, builder, sums, inputs, codes (LLVM values). Returns one."""
+    inputs, codes = builder.bitcast(inputs, CODES), builder.bitcast(codes, CODES)
+    if not has_feature(context, "avx512vnni"):
+        return portable_dot(builder, sums, inputs, codes)
+    kind = ir.FunctionType(SUMS, [SUMS, CODES, CODES])
+    step = cgutils.get_or_insert_function(builder.module, kind, "llvm.x86.avx512.vpdpbusd.512")
+    return builder.call(step, [sums, inputs, codes])
+
+
+def plain_zero_sums(blocks, columns):
+    """Tile of zeros. Parameters: blocks, columns (constants). Returns the tile."""
+    return np.zeros((blocks, columns, LANES), np.int32)
+
+
+@instruction(plain_zero_sums)
+def zero_sums(_, blocks, columns):
+    """Code of `plain_zero_sums`. Parameters: _, blocks, columns. Returns (signature, code generator)."""
+    tile = SumTile(blocks.literal_value, columns.literal_value)
+    return tile(blocks, columns), lambda context, *_: ir.Constant(context.get_value_type(tile), None)
+
+
+def plain_start_sums(tile, offsets, start):
+    """Every column of block r begins as offsets[start + 16 r : ... + 16]. Parameters: tile, offsets, start. Returns the tile."""
+    return np.broadcast_to(offsets[start : start + len(tile) * LANES].reshape(-1, 1, LANES), tile.shape)
+
+
+@instruction(plain_start_sums)
+def start_sums(_, tile, offsets, start):
+    """Code of `plain_start_sums`. Parameters: _, tile, offsets, start. Returns (signature, code generator)."""
+
+    def generate(context, builder, signature, values):
+        sums, array, start = values
+        for r in range(tile.blocks):
+            index = after(builder, start, r * LANES)
+            vector = builder.load(pointer(context, builder, offsets, array, index, SUMS), align=4)
+            for c in range(tile.columns):
+                sums = builder.insert_value(sums, vector, r * tile.columns + c)
+        return sums
+
+    return tile(tile, offsets, types.int64), generate
+
+
+def plain_add_dots(tile, codes, start, x, place):
+    """Add products of the blocks at codes[start:], one after the other, and the quads of C columns at x[place:].
+
+    Parameters
+    ----------
+    tile : tile
+    codes : int8 [..]         R blocks of 16 outputs by 4 inputs.
+    start : int
+    x : uint32 [..]           C quads of unsigned bytes, the inputs plus 128.
+    place : int
+
+    Returns
+    -------
+    tile
+    """
+    blocks, columns = tile.shape[:2]
+    w = codes[start : start + blocks * BLOCK].reshape(blocks, LANES, QUAD).astype(np.int32)
+    quads = x[place : place + columns].view(np.uint8).reshape(columns, QUAD).astype(np.int32)
+    return tile + np.einsum("rlq,cq->rcl", w, quads)
+
+
+@instruction(plain_add_dots)
+def add_dots(_, tile, codes, start, x, place):
+    """Code of `plain_add_dots`. Parameters: _, tile, codes, start, x, place. Returns (signature, code generator)."""
+
+    def generate(context, builder, signature, values):
+        sums, code_array, start, x_array, place = values
+        indices = [after(builder, start, r * BLOCK) for r in range(tile.blocks)]
+        vectors = [builder.load(pointer(context, builder, codes, code_array, index, CODES), align=1) for index in indices]
+        for c in range(tile.columns):
+            inputs = spread(builder, builder.load(pointer(context, builder, x, x_array, after(builder, place, c), WORD), align=4))
+            for r, vector in enumerate(vectors):
+                n = r * tile.columns + c
+                sums = builder.insert_value(sums, dot(context, builder, builder.extract_value(sums, n), inputs, vector), n)
+        return sums
+
+    return tile(tile, codes, types.int64, x, types.int64), generate
+
+
+def plain_native_dots():
+    """Whether the code has one instruction for a step. Returns bool."""
+    return False
+
+
+@instruction(plain_native_dots)
+def native_dots(_):
+    """Code of `plain_native_dots`: a constant. Parameters: _. Returns (signature, code generator)."""
+    return types.boolean(), lambda context, *_: ir.Constant(BIT, int(has_feature(context, "avx512vnni")))
+
+
+def plain_count_bits(mask):
+    """How many bits are set. Parameters: mask (uint64). Returns int."""
+    return int(np.bitwise_count(mask))
+
+
+@instruction(plain_count_bits)
+def count_bits(_, mask):
+    """Code of `plain_count_bits`. Parameters: _, mask. Returns (signature, code generator)."""
+
+    def generate(context, builder, signature, values):
+        kind = ir.FunctionType(INDEX, [INDEX])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.ctpop.i64"), values)
+
+    return types.int64(types.uint64), generate
+
+
+def plain_add_spread_dots(tile, codes, start, mask, x, place):
+    """Like `plain_add_dots` for one block, of which memory holds only the codes whose bit is set in the mask.
+
+    Parameters
+    ----------
+    tile : tile             R = 1.
+    codes : int8 [..]       One code for each bit that is set; the next 64 numbers may be read.
+    start : int
+    mask : uint64           Bit i belongs to code i of the block.
+    x : uint32 [..]
+    place : int
+
+    Returns
+    -------
+    tile
+    """
+    block, bits = np.zeros(BLOCK, np.int8), np.flatnonzero([int(mask) >> i & 1 for i in range(BLOCK)])
+    block[bits] = codes[start : start + bits.size]
+    return plain_add_dots(tile, block, 0, x, place)
+
+
+@instruction(plain_add_spread_dots)
+def add_spread_dots(_, tile, codes, start, mask, x, place):
+    """Code of `plain_add_spread_dots`. Parameters: _, tile, codes, start, mask, x, place. Returns (signature, code generator)."""
+
+    def generate(context, builder, signature, values):
+        sums, code_array, start, mask, x_array, place = values
+        where, zeros = builder.bitcast(mask, ir.VectorType(BIT, BLOCK)), ir.Constant(CODES, None)
+        source = pointer(context, builder, codes, code_array, start, CODES)
+        if has_feature(context, "avx512vbmi2"):
+            name, kind = "llvm.x86.avx512.mask.expand.v64i8", ir.FunctionType(CODES, [CODES, CODES, where.type])
+            operands = [builder.load(source, align=1), zeros, where]
+        else:  # LLVM takes it apart, bit by bit
+            name, kind = "llvm.masked.expandload.v64i8", ir.FunctionType(CODES, [source.type, where.type, CODES])
+            operands = [source, where, zeros]
+        block = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), operands)
+        for c in range(tile.columns):
+            inputs = spread(builder, builder.load(pointer(context, builder, x, x_array, after(builder, place, c), WORD), align=4))
+            sums = builder.insert_value(sums, dot(context, builder, builder.extract_value(sums, c), inputs, block), c)
+        return sums
+
+    return tile(tile, codes, types.int64, types.uint64, x, types.int64), generate
+
+
+def plain_store_sums(tile, out, start, stride):
+    """Column c becomes out[start + c stride : ... + 16 R]. Parameters: tile, out, start, stride. Returns nothing."""
+    for c in range(tile.shape[1]):
+        out.reshape(-1)[start + c * stride :][: len(tile) * LANES] = tile[:, c].reshape(-1)
+
+
+@instruction(plain_store_sums)
+def store_sums(_, tile, out, start, stride):
+    """Code of `plain_store_sums`. Parameters: _, tile, out, start, stride. Returns (signature, code generator)."""
+
+    def generate(context, builder, signature, values):
+        sums, array, start, stride = values
+        for c in range(tile.columns):
+            for r in range(tile.blocks):
+                place = pointer(context, builder, out, array, after(builder, start, r * LANES), SUMS)
+                builder.store(builder.extract_value(sums, r * tile.columns + c), place, align=4)
+            start = after(builder, start, stride)
+        return context.get_dummy_value()
+
+    return types.void(tile, out, types.int64, types.int64), generate
+
+
+def plain_fetch_ahead(array, index):
+    """Tell the processor that array[index] will be read soon; changes no result. Parameters: array, index. Returns nothing."""
+
+
+@instruction(plain_fetch_ahead)
+def fetch_ahead(_, array, index):
+    """Code of `plain_fetch_ahead`, to the second cache. Parameters: _, array, index. Returns (signature, code generator)."""
+
+    def generate(context, builder, signature, values):
+        place = pointer(context, builder, array, values[0], values[1], BYTE)
+        kind = ir.FunctionType(ir.VoidType(), [place.type, WORD, WORD, WORD])
+        call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(call, [place, *(ir.Constant(WORD, number) for number in (0, 2, 1))])  # to read, nearly near, data
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+def plain_add_sums(tile, other):
+    """tile + other, of one shape. Parameters: tile, other. Returns the tile."""
+    return tile + other
+
+
+@instruction(plain_add_sums)
+def add_sums(_, tile, other):
+    """Code of `plain_add_sums`. Parameters: _, tile, other. Returns (signature, code generator)."""
+
+    def generate(_, builder, signature, values):
+        sums, others = values
+        for n in range(tile.blocks * tile.columns):
+            total = builder.add(builder.extract_value(sums, n), builder.extract_value(others, n))
+            sums = builder.insert_value(sums, total, n)
+        return sums
+
+    return tile(tile, tile), generate
