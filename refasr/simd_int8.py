@@ -102,25 +102,26 @@ def zero_sums(_, blocks, columns):
     return tile(blocks, columns), lambda context, *_: ir.Constant(context.get_value_type(tile), None)
 
 
-def plain_start_sums(tile, offsets, start):
-    """Every column of block r begins as offsets[start + 16 r : ... + 16]. Parameters: tile, offsets, start. Returns the tile."""
-    return np.broadcast_to(offsets[start : start + len(tile) * LANES].reshape(-1, 1, LANES), tile.shape)
+def plain_start_sums(tile, x, start, stride):
+    """Column c, block r is x[start + c stride + 16 r : ... + 16]. Parameters: tile, x, start, stride. Returns the tile."""
+    rows = [x.reshape(-1)[start + c * stride :][: len(tile) * LANES] for c in range(tile.shape[1])]
+    return np.array(rows).reshape(-1, len(tile), LANES).transpose(1, 0, 2)
 
 
 @instruction(plain_start_sums)
-def start_sums(_, tile, offsets, start):
-    """Code of `plain_start_sums`. Parameters: _, tile, offsets, start. Returns (signature, code generator)."""
+def start_sums(_, tile, x, start, stride):
+    """Code of `plain_start_sums`. Parameters: _, tile, x, start, stride. Returns (signature, code generator)."""
 
     def generate(context, builder, signature, values):
-        sums, array, start = values
-        for r in range(tile.blocks):
-            index = after(builder, start, r * LANES)
-            vector = builder.load(pointer(context, builder, offsets, array, index, SUMS), align=4)
-            for c in range(tile.columns):
-                sums = builder.insert_value(sums, vector, r * tile.columns + c)
+        sums, array, start, stride = values
+        for c in range(tile.columns):
+            for r in range(tile.blocks):
+                place = pointer(context, builder, x, array, after(builder, start, r * LANES), SUMS)
+                sums = builder.insert_value(sums, builder.load(place, align=4), r * tile.columns + c)
+            start = after(builder, start, stride)
         return sums
 
-    return tile(tile, offsets, types.int64), generate
+    return tile(tile, x, types.int64, types.int64), generate
 
 
 def plain_add_dots(tile, codes, start, x, place):

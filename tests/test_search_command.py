@@ -208,11 +208,10 @@ def test_boosting_rights_a_name_on_a_shipped_sample(beam):
                                          ("joiner.text", np.nan), ("joiner.output_bias", np.nan)])
 def test_damaged_weights_are_refused(name, value):
     model = tiny_model()
-    names = [key for key in model.parameters if key == name] or [key for key in model.parameters if key.split(".")[0] in name]
-    array = model.parameters[names[0]].copy()
+    array = model.parameters[name].copy()
     array.flat[array.size // 2] = value
     with pytest.raises(RangeError, match="model: got weights"):
-        Recogniser(with_parameter(model, names[0], array), search=SearchSettings())
+        Recogniser(with_parameter(model, name, array), search=SearchSettings())
 
 
 def test_damaged_encoder_is_refused():
