@@ -2,9 +2,13 @@
 
 import os
 import pathlib
+import signal
 
 import hypothesis
 import pytest
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # inherited by a job in the background; tests interrupt what they start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PROFILES = {

@@ -156,9 +156,8 @@ def test_interrupt_from_the_keyboard_and_resume(folder):
     command = [sys.executable, "-m", "refasr", "transcribe", *names, "--model", "tiny.npz", "--format", "jsonl", "-o", "out",
                "--workers", "2"]
     root = pathlib.Path(__file__).resolve().parents[1]
-    heeded = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # a job in the background inherits that it is ignored
     with subprocess.Popen(command, cwd=folder, env=os.environ | {"PYTHONPATH": str(root)}, start_new_session=True,
-                          stderr=subprocess.PIPE, text=True, preexec_fn=heeded) as process:
+                          stderr=subprocess.PIPE, text=True) as process:
         assert wait_for(lambda: (folder / "out.part").exists() and (folder / "out.part").read_bytes().count(b"\n") > 2)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(30) == 130
