@@ -62,10 +62,12 @@ class GreedyDecoder:
     ----------
     model : Model
     network : Network
+    phrases : sequence    Must be empty, see `automaton_of`.
     """
 
-    def __init__(self, model, network):
+    def __init__(self, model, network, phrases=()):
         self.units, self.network = model.units, network
+        self.automaton_of(phrases)
 
     def stage(self):
         """K6. Returns a Stage."""

@@ -81,10 +81,8 @@ class Recogniser:
         self.model, self.backend = model, select(backend)
         self.network = assemble(model, self.backend)
         self.frame_seconds = model.architecture.stack * PROFILES[model.architecture.profile].hop_samples / SAMPLE_RATE_HZ
-        self.decoder = GreedyDecoder(model, self.network) if search is None else BeamDecoder(
+        self.decoder = GreedyDecoder(model, self.network, phrases) if search is None else BeamDecoder(
             model, self.network, self.backend, search, lattice, phrases, self.frame_seconds)
-        if search is None:
-            self.decoder.automaton_of(phrases)  # refuses them
         self.stages = stages.stages_of(model, self.network, self.backend, self.decoder.stage())
         if record is not None:
             self.stages = stages.traced(self.stages, record)

@@ -16,6 +16,7 @@ import numpy as np
 from search_report import Report
 
 from refasr import corpus
+from refasr.cli.recogniser import DEFAULT_BEAM
 from refasr.evaluate import hear_all, summarise
 from refasr.metrics.latency import emission_delays, speech_end
 from refasr.recognise import Recogniser
@@ -84,10 +85,11 @@ def main():
     model = load_model(options.trained)
     save_model(options.shipped, dataclasses.replace(model, card=card))
     recogniser, accuracy = Recogniser.load(options.shipped), []
-    for decoder, beam in (("beam 8, the default", RecogniserSpec(str(options.shipped), beam=8).load()), ("greedy", recogniser)):
+    default = RecogniserSpec(str(options.shipped), beam=DEFAULT_BEAM).load()
+    for decoder, used in ((f"beam {DEFAULT_BEAM}, the default", default), ("greedy", recogniser)):
         for name, manifest, where in SETS:
             chosen = corpus.select(corpus.read_manifest(SPEECH / manifest), where)
-            heard = hear_all(chosen, lambda samples: beam.transcribe_samples(samples).text, print)
+            heard = hear_all(chosen, lambda samples: used.transcribe_samples(samples).text, print)
             accuracy.append({"set": f"{decoder}: {name}", "where": where} | summarise(heard))
             print(decoder, name, json.dumps(accuracy[-1]), flush=True)
     words = corpus.select(corpus.read_manifest(SPEECH / "recorded.tsv"), ["split=dev"])
