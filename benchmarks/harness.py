@@ -6,6 +6,7 @@ spent: on a busy machine, where the first includes waiting, it is the one to com
 
 import gc
 import importlib
+import math
 import statistics
 import time
 
@@ -76,10 +77,10 @@ def disagreement(results, error):
 
 
 def repetitions(call):
-    """How many calls to time together. Parameters: call. Returns int."""
+    """How many calls to time together, two at least if one is short. Parameters: call. Returns int."""
     begin = time.perf_counter()
     call()
-    return max(1, int(SHORTEST_S / max(1e-9, time.perf_counter() - begin)))
+    return math.ceil(SHORTEST_S / max(1e-9, time.perf_counter() - begin))
 
 
 def interleave(calls):

@@ -9,6 +9,7 @@ import numpy as np
 from refasr import checks
 from refasr.features import fbank, framing
 from refasr.features.spectrum_fast import LANES, U0, U1, U2, U3, U4, U5, U6, U7, U8, U64, U, _fft, _power, _tables
+from refasr.hints import fetch_soon, prefer_wide
 from refasr.jit import kernel, scalar
 from refasr.numerics_fast import log32
 from refasr.twins import BOUND, twin_of
@@ -25,6 +26,7 @@ ALIGNMENT = 16  # floats: a cache line, so that no vector load straddles two
 @kernel
 def _excessive(samples):
     """Whether any magnitude is above the limit; NaN and infinity are, read as integers. Parameters: samples. Returns bool."""
+    prefer_wide()
     bits, room = samples.view(np.int32), np.int32(0)
     for i in range(U(bits.size)):
         room |= np.int32(LIMIT - np.int32(bits[i] & MAGNITUDE))
@@ -37,6 +39,7 @@ def _fill_tile(samples, first, hop, n_columns, pairs, tile):
 
     Parameters: samples, first, hop, n_columns (even), pairs (scratch [n_columns / 2][hop][2]), tile (result [hop][24]).
     """
+    prefer_wide()
     size, n_pairs = U(samples.size), n_columns // U2
     for pair in range(n_pairs):
         a, at = (first + U2 * pair) * hop, pair * U2 * hop
@@ -72,6 +75,7 @@ def add_rows(tile, first, stop, sums):
 @kernel
 def _means(tile, hop, n_samples, sums, mean):
     """Mean of each frame, from sums of whole hops and of the hop that ends the window. Parameters: as `_log_mel`'s."""
+    prefer_wide()
     hops, rest = n_samples // hop, n_samples % hop
     for i in range(COLUMNS):
         sums[i] = ZERO
@@ -89,6 +93,7 @@ def _means(tile, hop, n_samples, sums, mean):
 @kernel
 def _shape(tile, hop, mean, emphasis, weights, z):
     """Mean, pre-emphasis and window; zeros fill the transform. Parameters: tile, hop, mean, emphasis, weights, z (result)."""
+    prefer_wide()
     n_samples, before = U(weights.size), U0  # the sample before the first counts as equal to it
     for column in range((n_samples + hop - U1) // hop):
         n, t = column * hop, column
@@ -113,6 +118,7 @@ def _shape(tile, hop, mean, emphasis, weights, z):
 @kernel
 def _bands(power, first, steps, weights, mel):
     """Weighted sums, eight bins a step. Parameters: power [K + 8][16], first, steps, weights, mel (result [F][16])."""
+    prefer_wide()
     at = U0
     for i in range(U(mel.size)):
         mel[i] = ZERO
@@ -132,6 +138,7 @@ def _bands(power, first, steps, weights, mel):
 @kernel
 def _log(mel, floor, add, factor, out):
     """Floor, logarithm, and back to [frame][band]. Parameters: mel, floor, add, factor, out (result [<= 16, F])."""
+    prefer_wide()
     if add:
         for i in range(U(mel.size)):
             mel[i] = log32(mel[i] + floor)
@@ -142,14 +149,25 @@ def _log(mel, floor, add, factor, out):
         for i in range(U(mel.size)):
             mel[i] = mel[i] * factor
     n_bins, flat = U(out.shape[1]), out.reshape(-1)
-    for f in range(n_bins):
-        for i in range(U(out.shape[0])):
+    for i in range(U(out.shape[0])):
+        for f in range(n_bins):
             flat[i * n_bins + f] = mel[f * LANES + i]
 
 
+@scalar
+def fetch(array, begin, quarter, quarters):
+    """Have a part of an array at hand soon. Parameters: array, begin, quarter (size of a part), quarters (number of the part)."""
+    for i in range(begin + quarters * quarter, begin + (quarters + U1) * quarter, LANES):
+        fetch_soon(array, i)
+
+
 @kernel
-def _log_mel(samples, weights, bands, tables, constants, work, out):
-    """All frames, sixteen at a time. Parameters: see `log_mel_windows`; work is scratch, out the result."""
+def _log_mel(samples, checked, weights, bands, tables, constants, work, out):
+    """All frames, sixteen at a time. Parameters: see `log_mel_windows`; work is scratch, out the result.
+
+    Returns whether all samples are in range: each is looked at when it is needed anyway.
+    """
+    prefer_wide()
     hop, remove_dc, plain, add, emphasis, floor, factor = constants
     first_bin, steps, band_weights = bands
     radices, twiddles, unpack, rows = tables
@@ -162,15 +180,30 @@ def _log_mel(samples, weights, bands, tables, constants, work, out):
     mel, work = work[:U(out.shape[1]) * LANES], work[U(out.shape[1]) * LANES:]
     z, pairs = work[:n_points * LANES], work[:hop * COLUMNS]  # what one stage is done with, the next but one writes over
     power, tile = work[U(work.size) - n_power:], work[U(work.size) - hop * COLUMNS:]
+    size, flat = U(samples.size), out.reshape(-1)
+    heard, written = LANES * hop // U4, LANES * U(out.shape[1]) // U4
     for first in range(U0, n_frames, LANES):
+        a, b = first * hop, (first + LANES) * hop
+        if not checked and _excessive(samples[min(a, size):b if first + LANES < n_frames else size]):
+            return False
+        y = first * U(out.shape[1])
         _fill_tile(samples, first, hop, n_columns, pairs, tile)
         if remove_dc:
             _means(tile, hop, n_samples, sums, mean)
+        fetch(samples, b, heard, U0)
+        fetch(flat, y, written, U0)
         _shape(tile, hop, mean, emphasis, weights, z)
+        fetch(samples, b, heard, U1)
+        fetch(flat, y, written, U1)
         _fft(z, radices, twiddles)
+        fetch(samples, b, heard, U2)
+        fetch(flat, y, written, U2)
         _power(z, unpack, rows, plain, power)
+        fetch(samples, b, heard, U3)
+        fetch(flat, y, written, U3)
         _bands(power, first_bin, steps, band_weights, mel)
         _log(mel, floor, add, factor, out[first:min(first + LANES, n_frames)])
+    return True
 
 
 def _scratch(profile):
@@ -184,21 +217,23 @@ def _scratch(profile):
 
 def _check_samples(samples):
     """`framing.check_samples`, in one pass if all is well. Parameters: samples."""
-    checks.array("samples", samples, F32, (None,))
     if _excessive(samples):
         framing.check_samples(samples)
 
 
-def _windows(signal, plan):
-    """`log_mel_windows` of a checked signal. Parameters: signal, plan. Returns float32 [T, F]."""
+def _windows(signal, plan, checked):
+    """`log_mel_windows`, of a signal that is checked already or not. Parameters: as named. Returns float32 [T, F]."""
     profile = plan.profile
     out = np.empty((framing.n_windows(profile, signal.size), profile.n_bins), F32)
-    if out.size:
-        constants = (U(profile.hop_samples), profile.remove_dc, profile.power_exponent == 1, profile.floor_rule == "add",
-                     F32(profile.pre_emphasis), F32(profile.floor), fbank.LOG10_E if profile.log == "log10" else ONE)
-        weights = plan.window * F32(profile.sample_scale / 2)
-        bands = plan.band_first, plan.band_steps, plan.band_weights
-        _log_mel(signal, weights, bands, _tables(profile.fft_size), constants, _scratch(profile), out)
+    if not out.size:
+        _check_samples(signal)
+        return out
+    constants = (U(profile.hop_samples), profile.remove_dc, profile.power_exponent == 1, profile.floor_rule == "add",
+                 F32(profile.pre_emphasis), F32(profile.floor), fbank.LOG10_E if profile.log == "log10" else ONE)
+    weights = plan.window * F32(profile.sample_scale / 2)
+    bands = plan.band_first, plan.band_steps, plan.band_weights
+    if not _log_mel(signal, checked, weights, bands, _tables(profile.fft_size), constants, _scratch(profile), out):
+        framing.check_samples(signal)
     return out
 
 
@@ -245,11 +280,15 @@ WHY = "the same sums in float32 instead of float64, see _windows_bound"
 
 @twin_of(fbank.log_mel_windows, agree=BOUND(_windows_bound, WHY), cost=_cost)
 def log_mel_windows(signal, plan):
-    _check_samples(signal)
-    return _windows(signal, plan)
+    checks.array("samples", signal, F32, (None,))
+    return _windows(signal, plan, False)
 
 
 @twin_of(fbank.log_mel, agree=BOUND(_whole_bound, WHY))
 def log_mel(samples, plan):
+    checks.array("samples", samples, F32, (None,))
+    profile = plan.profile
+    if profile.edge == "snip" and not (profile.dither or profile.signal_pre_emphasis or profile.drop_last):
+        return _windows(samples, plan, False)  # laid out as they are
     _check_samples(samples)
-    return _windows(framing.lay_out(samples, plan.profile), plan)
+    return _windows(framing.lay_out(samples, profile), plan, True)

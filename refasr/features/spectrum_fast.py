@@ -14,6 +14,7 @@ import functools
 
 import numpy as np
 
+from refasr.hints import prefer_wide
 from refasr.jit import kernel, scalar
 
 F32, U = np.float32, np.uint64
@@ -133,6 +134,7 @@ def stage5(z, twiddles, at, n):
 @kernel
 def _fft(z, radices, twiddles):
     """Complex transform in place; the branches only make distances literal. Parameters: z [n][re, im][16], radices, twiddles."""
+    prefer_wide()
     n, at = U(z.size) // ROW, U0
     for radix in radices:
         if radix == U4:
@@ -166,6 +168,7 @@ def _power(z, unpack, rows, plain, power):
     X[k] = E[k] + w^k O[k] and |X[n/2 - k]| = |E[k] - w^k O[k]|, E = (Z[k] + Z*[n/2 - k]) / 2, O = (Z[k] - Z*[n/2 - k]) / 2i.
     The caller halves the window, which is exact, so E and O need no division here.
     """
+    prefer_wide()
     top = U2 * U(rows.shape[0]) * LANES
     for i in range(LANES):
         r, j = z[i], z[LANES + i]

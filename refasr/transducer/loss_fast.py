@@ -1,12 +1,17 @@
 """Numba twins of `refasr.transducer.loss`.
 
 The lattice is stored by anti-diagonals: row d = t + u, column u + 1, so that one diagonal is one contiguous vector and
-every node of it is computed at once. Rows and columns around the grid hold IMPOSSIBLE and spare all special cases.
+every node of it is computed at once, whole vectors of them: what lies outside the grid holds IMPOSSIBLE moves, so what is
+computed there reaches no node inside, and spares all special cases.
+
+Exponentials are not kept from the softmax to the gradient: to make them again for the nodes that matter, about half of an
+untrained model's and far fewer of a trained one's, costs less than to write and read back an array of the logits' size.
 """
 
 import numpy as np
 
 from refasr import checks
+from refasr.hints import fetch_soon, prefer_wide
 from refasr.jit import kernel, scalar
 from refasr.numerics import EXP_LOW
 from refasr.numerics_fast import exp32, log32, log_add64
@@ -18,6 +23,11 @@ SIGN_SHIFT, MAGNITUDE = np.int32(31), np.int32(0x7FFFFFFF)
 LARGEST_BITS = LOGIT_LIMIT.view(np.int32)
 LOWEST = np.int32(-2**31)
 ZERO = F32(0)
+U = np.uint64
+LINE, STEP = U(16), U(LANES)    # floats of a cache line; what `row_sums` adds at a time
+ROWS_AHEAD = U(8)               # far enough for memory to answer
+COLUMNS = 16                    # of a diagonal are computed together
+HUGE, NEARLY_HUGE = 1 << 20, 1 << 19    # floats
 
 
 @scalar
@@ -34,8 +44,9 @@ def posterior32(log_weight):
 
 
 @kernel
-def _subtract_max(logits, bits, shifted):
+def _subtract_max(logits, bits, highest, shifted):
     """Shift rows by their maximum; integer maxima vectorise where float ones may not. Returns False at a bad logit."""
+    prefer_wide()
     largest = np.int32(0)
     for row in range(logits.shape[0]):
         top = LOWEST
@@ -45,14 +56,15 @@ def _subtract_max(logits, bits, shifted):
             largest = size if size > largest else largest
         if largest > LARGEST_BITS:      # also infinities and NaN: as integers they are larger still
             return False
-        highest = np.int32(ordered(top)).view(np.float32)
+        highest[row] = np.int32(ordered(top)).view(np.float32)
         for v in range(logits.shape[1]):
-            shifted[row, v] = logits[row, v] - highest
+            shifted[row, v] = logits[row, v] - highest[row]
     return True
 
 
 @kernel
 def _exp_in_place(x):
+    prefer_wide()
     for i in range(x.size):
         x[i] = exp32(x[i])
 
@@ -63,37 +75,48 @@ def _log(x, out):
         out[i] = log32(x[i])
 
 
-@kernel
-def _row_sums(x, total):
-    """Sum each row in the reference's order: eight partial sums, halves onto halves, then the rest one by one."""
-    for row in range(x.shape[0]):
-        line = x[row]
-        whole = line.size - line.size % LANES
-        a = b = c = d = e = f = g = h = ZERO
-        for i in range(0, whole, LANES):
-            block = line[i:i + LANES]
-            a, b, c, d = a + block[0], b + block[1], c + block[2], d + block[3]
-            e, f, g, h = e + block[4], f + block[5], g + block[6], h + block[7]
-        sum_of_lanes = ((a + e) + (c + g)) + ((b + f) + (d + h))
-        for i in range(whole, line.size):
-            sum_of_lanes += line[i]
-        total[row] = sum_of_lanes
+@scalar
+def lane_total(x, i):
+    """Halves onto halves. Parameters: x, i. Returns the sum of x[i:i + 8]."""
+    even = (x[i] + x[i + U(4)]) + (x[i + U(2)] + x[i + U(6)])
+    return even + ((x[i + U(1)] + x[i + U(5)]) + (x[i + U(3)] + x[i + U(7)]))
 
 
 @kernel
-def _softmax(logits, bits, labels, e, total, blank, label):
-    """Fill exponentials, row sums and the skewed move scores. Returns False where a logit is not finite or too large."""
+def _row_sums(x, n_rows, soon, total):
+    """Sum rows in the reference's order: eight running sums along each row, in place, halves onto halves, then the rest.
+
+    Meanwhile the processor fetches what is needed next. Parameters: x (flat, overwritten), n_rows, soon, total (result).
+    """
+    width = U(x.size) // n_rows
+    whole = width // STEP * STEP
+    for row in range(n_rows):
+        a = row * width
+        for i in range(a, a + width, LINE):
+            fetch_soon(soon, i)
+        for i in range(a, a + whole - min(STEP, whole)):
+            x[i + STEP] += x[i]
+        b = a + whole
+        total[row] = lane_total(x, b - STEP) if whole else ZERO
+        for i in range(b, a + width):
+            total[row] += x[i]
+
+
+@kernel
+def _softmax(logits, bits, labels, highest, total, blank, label):
+    """Fill row maxima and sums and the skewed move scores. Returns False where a logit is not finite or too large."""
     n_frames, n_rows, width = logits.shape
-    log_total = np.empty(n_rows, F32)
+    e, log_total = np.empty((n_rows, width), F32), np.empty(n_rows, F32)
     for t in range(n_frames):
-        if not _subtract_max(logits[t], bits[t], e[t]):
+        if not _subtract_max(logits[t], bits[t], highest[t], e):
             return False
         for u in range(n_rows):
-            blank[t + u, u + 1] = e[t, u, 0]
+            blank[t + u, u + 1] = e[u, 0]
         for u in range(labels.size):
-            label[t + u, u + 1] = e[t, u, labels[u]]
-        _exp_in_place(e[t].reshape(n_rows * width))
-        _row_sums(e[t], total[t])
+            label[t + u, u + 1] = e[u, labels[u]]
+        flat = e.reshape(n_rows * width)
+        _exp_in_place(flat)
+        _row_sums(flat, U(n_rows), logits[min(t + 1, n_frames - 1)], total[t])
         _log(total[t], log_total)
         for u in range(n_rows):
             blank[t + u, u + 1] -= np.float64(log_total[u])
@@ -104,24 +127,20 @@ def _softmax(logits, bits, labels, e, total, blank, label):
 
 @kernel
 def _log_add_moves(first, first_move, second, second_move, out):
+    prefer_wide()
     for i in range(out.size):
         out[i] = log_add64(first[i] + first_move[i], second[i] + second_move[i])
 
 
 @kernel
 def _forward_backward(blank, label, n_frames, n_labels, alpha, beta):
-    """Fill the skewed alpha and beta, given IMPOSSIBLE everywhere. Returns logp."""
-    n_diagonals = n_frames + n_labels
-    alpha[0, 1] = 0.0
-    for d in range(1, n_diagonals):
-        low, high = max(0, d - n_frames + 1) + 1, min(n_labels, d) + 2
-        _log_add_moves(alpha[d - 1, low:high], blank[d - 1, low:high], alpha[d - 1, low - 1:high - 1],
-                       label[d - 1, low - 1:high - 1], alpha[d, low:high])
-    beta[n_diagonals, n_labels + 1] = 0.0
-    for d in range(n_diagonals - 1, -1, -1):
-        low, high = max(0, d - n_frames + 1) + 1, min(n_labels, d) + 2
-        _log_add_moves(beta[d + 1, low:high], blank[d, low:high], beta[d + 1, low + 1:high + 1], label[d, low:high],
-                       beta[d, low:high])
+    """Fill the skewed alpha and beta, given IMPOSSIBLE everywhere; in turn, as neither waits for the other. Returns logp."""
+    last, stop = n_frames + n_labels, blank.shape[1] - 1
+    alpha[0, 1] = beta[last, n_labels + 1] = 0.0
+    for d in range(last):
+        _log_add_moves(alpha[d, 1:stop], blank[d, 1:stop], alpha[d, :stop - 1], label[d, :stop - 1], alpha[d + 1, 1:stop])
+        b = last - 1 - d
+        _log_add_moves(beta[b + 1, 1:stop], blank[b, 1:stop], beta[b + 1, 2:], label[b, 1:stop], beta[b, 1:stop])
     return beta[0, 1]
 
 
@@ -136,38 +155,52 @@ def _posteriors(blank, label, alpha, beta, logp):
 
 
 @kernel
-def _gradient(labels, blank, label, total, emphasis, gradient, occupancy):
-    """Turn exponentials into gradients in place; `emphasis` is 1 + fastemit."""
+def _gradient(logits, labels, blank, label, highest, total, emphasis, gradient, occupancy):
+    """Softmax once more, and gradients; `emphasis` is 1 + fastemit."""
+    prefer_wide()
     for t in range(total.shape[0]):
         for u in range(total.shape[1]):
             by_blank, by_label = F32(blank[t + u, u + 1]), F32(label[t + u, u + 1])
             occupancy[t, u] = by_blank + by_label
             row = gradient[t, u]
+            for v in range(U(0), U(row.size), LINE):
+                fetch_soon(row, ROWS_AHEAD * U(row.size) + v)
+                fetch_soon(logits[t, u], ROWS_AHEAD * U(row.size) + v)
             if occupancy[t, u] < OCCUPANCY_FLOOR:
                 row[:] = ZERO
                 continue
             by_label = F32(by_label * emphasis)
-            scale = F32(by_blank + by_label) / total[t, u]
+            scale, top = F32(by_blank + by_label) / total[t, u], highest[t, u]
             for v in range(row.size):
-                row[v] *= scale
+                row[v] = exp32(logits[t, u, v] - top) * scale
             row[0] -= by_blank
             if u < labels.size:
                 row[labels[u]] -= by_label
 
 
 @kernel
-def _rnnt_loss(logits, bits, labels, emphasis, skewed, total, gradient, occupancy):
+def _rnnt_loss(logits, bits, labels, emphasis, skewed, rows, gradient, occupancy):
     blank, label, alpha, beta = skewed[0], skewed[1], skewed[2], skewed[3]
-    if not _softmax(logits, bits, labels, gradient, total, blank, label):
+    highest, total = rows[0], rows[1]
+    if not _softmax(logits, bits, labels, highest, total, blank, label):
         return np.nan
     logp = _forward_backward(blank, label, logits.shape[0], labels.size, alpha, beta)
     _posteriors(blank[:-1], label[:-1], alpha, beta, logp)
-    _gradient(labels, blank, label, total, emphasis, gradient, occupancy)
+    _gradient(logits, labels, blank, label, highest, total, emphasis, gradient, occupancy)
     return 0.0 - logp
 
 
 def _skewed(n_frames, n_labels):
-    return np.full((4, n_frames + n_labels + 1, n_labels + 3), IMPOSSIBLE)
+    """Four arrays of diagonals. Parameters: n_frames, n_labels. Returns float64 [4, T+U+1, 1 + columns + 1]."""
+    return np.full((4, n_frames + n_labels + 1, n_labels // COLUMNS * COLUMNS + COLUMNS + 2), IMPOSSIBLE)
+
+
+def _room(size):
+    """Memory for a gradient. Parameters: size. Returns float32 [size].
+
+    NumPy asks for huge pages from 4 MB on; without them a twelfth of the time goes into looking up pages.
+    """
+    return np.empty(HUGE if NEARLY_HUGE <= size < HUGE else size, F32)[:size]
 
 
 def _grid(skewed, n_frames, n_columns):
@@ -179,8 +212,8 @@ def _grid(skewed, n_frames, n_columns):
 def node_scores(logits, labels):
     loss.check_grid(logits, labels)
     blank, label = _skewed(logits.shape[0], labels.size)[:2]
-    total = np.empty(logits.shape[:2], F32)
-    if not _softmax(logits, logits.view(np.int32), labels, np.empty_like(logits), total, blank, label):
+    highest, total = np.empty((2, *logits.shape[:2]), F32)
+    if not _softmax(logits, logits.view(np.int32), labels, highest, total, blank, label):
         loss.check_logits(logits)
     return _grid(blank, logits.shape[0], labels.size + 1), _grid(label, logits.shape[0], labels.size)
 
@@ -201,9 +234,10 @@ def forward_backward(logp_blank, logp_label):
 def rnnt_loss(logits, labels, fastemit=0.0):
     loss.check_grid(logits, labels)
     checks.between("fastemit", fastemit, 0, 1)
-    gradient, total, occupancy = np.empty_like(logits), np.empty(logits.shape[:2], F32), np.empty(logits.shape[:2], F32)
+    gradient, occupancy = _room(logits.size).reshape(logits.shape), np.empty(logits.shape[:2], F32)
+    rows = np.empty((2, *logits.shape[:2]), F32)
     value = _rnnt_loss(logits, logits.view(np.int32), labels, F32(1 + fastemit), _skewed(logits.shape[0], labels.size),
-                       total, gradient, occupancy)
+                       rows, gradient, occupancy)
     if value != value:
         loss.check_logits(logits)
     return loss.RnntLoss(float(value), gradient, occupancy)
