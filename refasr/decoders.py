@@ -31,12 +31,12 @@ class LatticeSettings(NamedTuple):
     """What is kept of a search.
 
     prune_beam : nats that a path may be worse than the best.
-    max_arcs : the most arcs.
+    arcs_a_second : the most arcs for each second of sound; of less than a second, as many as for one.
     nbest : hypotheses in the result.
     """
 
-    prune_beam: float = 8.0
-    max_arcs: int = 300
+    prune_beam: float = 12.0
+    arcs_a_second: int = 150
     nbest: int = 8
 
 
@@ -127,7 +127,8 @@ class BeamDecoder:
         self.units, self.network, self.backend = model.units, network, backend
         self.settings, self.lattice, self.frame_seconds = settings, lattice, frame_seconds
         self.weights = scorer.scorer_of(network)
-        require_sound(self.weights)
+        if isinstance(self.weights, scorer.Scorer):
+            require_sound(self.weights)  # integers are proven when they are read
         self.automaton = self.automaton_of(phrases)
         self.calibration = model.card.get("confidence", {})
 
@@ -223,8 +224,9 @@ class BeamUtterance:
         flow = assemble.keep_ancestors(self.flow(), beam.node)
         units = decoder.backend(prune.prune)(assemble.unit_lattice(flow, endings, decoder.units, decoder.frame_seconds),
                                              decoder.lattice.prune_beam)
+        most = math.ceil(decoder.lattice.arcs_a_second * max(1.0, beam.frame * decoder.frame_seconds))
         words = decoder.backend(prune.prune)(assemble.word_lattice(units, decoder.lattice.prune_beam), decoder.lattice.prune_beam,
-                                             decoder.lattice.max_arcs)
+                                             most)
         readings = decoder.backend(nbest.nbest)(words, decoder.lattice.nbest)
         ledger = tuple(Hypothesis(" ".join(reading.words), *map(to_nats, (reading.acoustic, reading.lm, reading.bias)))
                        for reading in readings)

@@ -31,17 +31,17 @@ class RecogniserSpec:
     model: str = "default"
     backend: str = "fast"
     beam: int = 1
-    context: int = 0
+    context: int = SearchSettings().context
     nbest: int = LatticeSettings().nbest
     prune_beam: float = LatticeSettings().prune_beam
     phrases: tuple = ()
     boost: float = DEFAULT_WEIGHT
 
-    def load(self):
-        """Make it. Returns a Recogniser."""
+    def load(self, record=None):
+        """Make it. Parameters: record (as of Recogniser). Returns a Recogniser."""
         greedy = self.beam == 1 and not self.phrases
         spelled, _ = spell(PhraseList(self.phrases), default_weight=self.boost)
-        return Recogniser.load(self.model, self.backend, phrases=spelled,
+        return Recogniser.load(self.model, self.backend, record=record, phrases=spelled,
                                search=None if greedy else SearchSettings(beam=self.beam, context=self.context),
                                lattice=LatticeSettings(nbest=self.nbest, prune_beam=self.prune_beam))
 

@@ -11,9 +11,10 @@ LETTERS = st.lists(st.sampled_from([MARK, 2, 2, 3, 3, 4]), max_size=6)
 WORDS = LETTERS.map(lambda letters: np.array([MARK, *letters], np.int32))
 WEIGHTS = st.sampled_from([1.0, 0.5, 2.25, 0.1, 0.0, -1.0, -3.7, 100.0])
 PREFIXES = st.lists(WORDS.map(lambda units: units[:3]), max_size=3).map(tuple)
-PHRASES = st.lists(st.builds(boost.Phrase, WORDS, WEIGHTS, PREFIXES), max_size=8)
+UNPAID = st.sampled_from([0.0, 0.0, 1.0, 1.5, 2.625, 7.0, 512.0])
+PHRASES = st.lists(st.builds(boost.Phrase, WORDS, WEIGHTS, PREFIXES, unpaid=UNPAID), max_size=8)
 SHERPA_PHRASES = st.lists(st.builds(boost.Phrase, st.lists(st.integers(1, N_UNITS - 1), min_size=1, max_size=5).map(
-    lambda units: np.array(units, np.int32)), WEIGHTS), max_size=8)
+    lambda units: np.array(units, np.int32)), WEIGHTS, unpaid=st.just(0.0)), max_size=8)
 RULES = st.sampled_from([dict(word_starts=(MARK,)), dict(word_starts=(MARK, 4)), dict(whole_words=False),
                          dict(whole_words=False, strict=False)])
 

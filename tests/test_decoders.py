@@ -24,7 +24,7 @@ CASES = [("fast", 0), ("fast", 2), ("reference", 0), ("reference", 2)]
 
 def spelled(*texts, weight=1.0, prefixes=()):
     """Phrases. Parameters: *texts, weight, prefixes. Returns a list of Phrase."""
-    phrases, warnings = spell(PhraseList(tuple(Entry(text, weight, prefixes, "test") for text in texts)))
+    phrases, warnings = spell(PhraseList(tuple(Entry(text, weight, prefixes, "test") for text in texts)), unpaid=0.0)
     assert not warnings
     return phrases
 

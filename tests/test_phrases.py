@@ -1,6 +1,8 @@
 """Files of phrases: both forms, what is refused and where, and how phrases are spelt."""
 
+import itertools
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -47,7 +49,7 @@ def test_json_of_contacts(read, tmp_path):
 
 
 def test_file_to_automaton(read):
-    spelled, warnings = phrases.spell(read(CONTACTS))
+    spelled, warnings = phrases.spell(read(CONTACTS), default_weight=0.5, unpaid=0.0)
     automaton = boost.build(spelled, len(CHARACTERS))
     total = lambda text: boost.score_units(automaton, encode_text(text))[-1]
     assert not warnings
@@ -145,6 +147,17 @@ def test_unspellable_prefix_does_not_make_a_phrase_count_everywhere(read):
 def test_default_weight_is_checked(read):
     with pytest.raises(RangeError, match="default_weight"):
         phrases.spell(read("anna"), default_weight=float("nan"))
+    with pytest.raises(RangeError, match="unpaid: got '-1.0' unpaid units"):
+        phrases.spell(read("anna"), unpaid=-1.0)
+
+
+def test_longer_lists_leave_more_units_unpaid(read):
+    texts = ["".join(letters) for letters in itertools.product("abcdef", repeat=3)]    # 216: three letters of six choices
+    assert {one.unpaid for one in phrases.spell(read("\n".join(texts)))[0]} == {phrases.unpaid_units(216, True)}
+    assert {one.unpaid for one in phrases.spell(read("anna"))[0]} == {phrases.unpaid_units(0, True)} == {5.0}
+    content = {"c": texts, "d": ["aaa", {"name": "lamp", "weight": -2}], "prefixes": {"d": ["on"], "c": ["call"]}}
+    found = {one.text: one.unpaid for one in phrases.spell(read(content))[0]}    # "aaa" is one phrase, "lamp" a discouraged one
+    assert found["aaa"] == found["fff"] == pytest.approx(1 + math.log(216) / math.log(6)) and found["lamp"] == 0.0
 
 
 KEYS = st.sampled_from(["contacts", "prefixes", "name", "weight", "\ud800", "x\n"])

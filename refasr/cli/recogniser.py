@@ -2,7 +2,7 @@
 
 import argparse
 
-DEFAULT_BEAM = 8
+DEFAULT_BEAM = 24        # of SearchSettings, which would have to import NumPy for --help
 
 
 def width(text):

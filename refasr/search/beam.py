@@ -11,7 +11,8 @@ At every frame a hypothesis may write any number of units and then takes blank:
 A hypothesis ranks by total = acoustic + bias; acoustic is the log of the sum over its alignments, bias what the phrase
 automaton has given (`refasr.search.boost`). With `one_symbol` a unit moves on to the next frame as blank does (at most one a
 frame). With `context` n > 0, hypotheses whose last n units agree are one from the end of the frame on: the better one's
-state goes on, both ways into it stay in the lattice (Prabhavalkar 2021, arXiv 2012.06749).
+state goes on, both ways into it stay in the lattice (Prabhavalkar 2021, arXiv 2012.06749). They meet at the youngest of their
+nodes: with a new node each time, a hypothesis that joins again and again in silence would grow a chain of a node a frame.
 
 What the search writes down is the flow of probability: each arc (source node, unit, target node) with the logarithm of the
 mass that took it in a frame. A node is a label sequence (or several that became one). `refasr.lattice.assemble` adds the
@@ -221,16 +222,14 @@ class Search:
         return self.best([self.join(group) for group in groups.values()])
 
     def join(self, group):
-        """One hypothesis instead of several. Parameters: group (list of Branch, best first). Returns a Branch."""
-        best, acoustic = group[0], group[0].acoustic
-        if len(group) == 1:
-            return best
-        node = self.new_node(best.key)
+        """One hypothesis instead of several, at the youngest of their nodes. Parameters: group (best first). Returns a Branch."""
+        node, acoustic = max(branch.node for branch in group), group[0].acoustic
         for branch in group:
-            self.arcs.append((branch.node, node, BLANK, self.frame, branch.acoustic, 0.0))
+            if branch.node != node:
+                self.arcs.append((branch.node, node, BLANK, self.frame, branch.acoustic, 0.0))
         for branch in group[1:]:
             acoustic = log_add(acoustic, branch.acoustic)
-        return best._replace(acoustic=acoustic, node=node)
+        return group[0]._replace(acoustic=acoustic, node=node)
 
     def beam(self, branches):
         """The state as arrays. Parameters: branches. Returns a Beam."""

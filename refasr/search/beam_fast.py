@@ -48,7 +48,7 @@ class Room(NamedTuple):
         """Room for a frame. Parameters: settings, weights. Returns a Room."""
         width, pool = settings.beam, lambda size: Pool.of(size, settings.context)
         texts, ints = Texts.of(width, weights), lambda: np.zeros(width, np.int32)
-        joint, units = weights.output.shape
+        _, joint, units = weights.widths
         return cls(pool(width * (settings.max_symbols + 1)), pool(width), pool(width), Found.of(width), *texts[3:],
                    Work.of(width, weights), np.empty((width, joint), F32), np.empty((width, units), F32), np.empty(units),
                    ints(), ints(), ints(), ints())
@@ -171,22 +171,23 @@ def _recombine(pool, n, out, arcs, frame):
     """Join entries that share their last units, best first. Returns how many are left in `out`."""
     left, whole, acoustics = np.int64(0), pool.whole, pool.acoustic
     for i in range(n):
-        acoustic, node, first = acoustics[i], np.int64(-1), True
+        node, first = whole[i, NODE], True
         for j in range(n):
             if (j != i) and _same_suffix(whole, i, j):
-                if j < i:
-                    first = False
-                    break
-                if node < 0:
-                    node = new_node(arcs, pool.key[i])
-                    record(arcs, whole[i, NODE], node, BLANK, frame, acoustic, 0.0)
-                record(arcs, whole[j, NODE], node, BLANK, frame, acoustics[j], 0.0)
-                acoustic = log_add64(acoustic, acoustics[j])
-        if first:
-            copy_entry(pool, i, out, left)
-            if node >= 0:
-                out.acoustic[left], out.whole[left, NODE] = acoustic, node
-            left += 1
+                first = first and (j > i)
+                node = max(node, whole[j, NODE])
+        if not first:
+            continue
+        acoustic = acoustics[i]
+        for j in range(i, n):
+            if (j == i) or _same_suffix(whole, i, j):
+                if whole[j, NODE] != node:
+                    record(arcs, whole[j, NODE], node, BLANK, frame, acoustics[j], 0.0)
+                if j > i:
+                    acoustic = log_add64(acoustic, acoustics[j])
+        copy_entry(pool, i, out, left)
+        out.acoustic[left], out.whole[left, NODE] = acoustic, node
+        left += 1
     return left
 
 

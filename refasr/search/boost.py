@@ -1,24 +1,36 @@
 """Shallow fusion: an automaton that rewards phrases (names, devices) while they are being spelt, unit by unit.
 
-What a text earns. A phrase is a sequence of units with a weight per unit (natural log) and, if wanted, prefixes ("call").
+What a text earns. A phrase is a sequence of units with a weight per unit (natural log), a number of units that stay unpaid and,
+if wanted, prefixes ("call").
+
+    reward(n) = weight * max(0, n - unpaid)     of the first n units of a phrase
 
     An occurrence of a phrase is a place in the text where its units stand, followed by the first unit of a word or by the
     end: "jon" does not occur in "jonathan". It is active if the phrase has no prefixes, or one of them stands directly
-    before. An active occurrence earns weight * (number of the phrase's units); of phrases with the same units, the largest
-    active weight counts. Prefixes earn nothing. The text earns the sum over its occurrences, also where they overlap: with
-    "jon" and "jon smith" the text "jon smith" earns both.
+    before. An active occurrence earns the reward of all units; of phrases with the same units, the largest active one counts.
+    Prefixes earn nothing. The text earns the sum over its occurrences, also where they overlap: with "jon" and "jon smith"
+    the text "jon smith" earns both.
+
+Why units stay unpaid. Almost every letter begins some phrase of an address book, so its first units are no evidence that one
+is being said. Paid for, they fill the beam with beginnings, and words that have nothing to do with the book are lost before
+the beginnings fail and are refunded. Short phrases are the worst: they fit by chance. `phrases.unpaid_units` says how many
+units tell one phrase of a list from the others; `phrases.spell` sets it.
 
 What a text has while it grows. The search has to see a reward before the phrase is finished, or the phrase is pruned:
 
     bias(text) = earned by the occurrences that the first unit of a next word has already confirmed + hope(text)
-    hope(text) = largest weight * k of all phrases whose first k units end the text (after a prefix, if it needs one), or 0
+    hope(text) = largest reward(k) of all phrases whose first k units end the text (after a prefix, if it needs one), or 0
 
 `advance` gives bias(text + unit) - bias(text), so a phrase that fails is refunded, and `finish` what is missing to the sum
 that the text earns. A negative weight is allowed: the phrase is discouraged. It gives no hope, so it costs nothing until it is
 confirmed, and other words that begin like it cost nothing at all.
 
-With `whole_words=False` the rules are those of sherpa-onnx's context graph: an occurrence counts wherever it stands, at once;
-hope is that of the longest beginning of a phrase alone; phrases that begin alike share the largest weight up to where they part.
+A narrow beam may cut a phrase off: at beam 1 a hypothesis follows a hope, and when the phrase fails takes the refund and stays,
+as its rivals are gone. Unpaid units let a hope begin later and no more than that. Boost with a beam of 8 or more.
+
+With `whole_words=False` the rules are those of sherpa-onnx's context graph: every unit is paid; an occurrence counts wherever
+it stands, at once; hope is that of the longest beginning of a phrase alone; phrases that begin alike share the largest weight
+up to where they part.
 
 Layout. A dense table of next states, 4 V bytes a state: the search looks up all V units of a hypothesis, which then are one
 row, read in order; 10,000 names take about 70,000 states, 10 MB. Rows of failures would be shorter, but each unit would walk
@@ -67,7 +79,7 @@ def build(phrases, n_units, whole_words=True, strict=True, word_starts=None):
     ----------
     phrases : iterable of Phrase     May be none; their order does not matter.
     n_units : int                    V, with blank.
-    whole_words : bool               False: sherpa's rules, without prefixes.
+    whole_words : bool               False: sherpa's rules, without prefixes and unpaid units.
     strict : bool                    False, with sherpa's rules: a finished phrase ends the matching, as its non-strict mode.
     word_starts : None or ints       Units that begin a word; None: the word mark of a character model.
 
@@ -87,6 +99,8 @@ def build(phrases, n_units, whole_words=True, strict=True, word_starts=None):
     spellings = trie.expand(phrases, n_units, starts_word if whole_words else np.ones(n_units, bool))
     if not whole_words and spellings.n_prefix.any():
         raise RangeError("prefixes: got some with whole_words=False, expected none; sherpa's rules know no prefixes")
+    if not whole_words and spellings.unpaid.any():
+        raise RangeError("unpaid: got some with whole_words=False, expected 0; sherpa's rules pay every unit")
     if whole_words and not strict:
         raise RangeError("strict: got False with whole words, expected True; it is a choice of sherpa's rules")
     next_state, tree = trie.connect(trie.plant(spellings, n_units), n_units)

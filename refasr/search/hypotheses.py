@@ -9,7 +9,6 @@ from refasr.errors import RangeError
 from refasr.search import boost, scorer
 from refasr.transducer.units import BLANK
 
-F32 = np.float32
 REMEMBERED = 256          # nodes a search can return to after it had given them up: about ten frames of them
 KEY_STEP, KEY_MASK = 0x9E3779B97F4A7C15, 2**64 - 1
 
@@ -24,10 +23,10 @@ class SearchSettings(NamedTuple):
     one_symbol : a unit ends its frame, as in sherpa's modified beam search.
     """
 
-    beam: int = 8
-    score_beam: float = 12.0
+    beam: int = 24
+    score_beam: float = 16.0
     max_symbols: int = 12
-    context: int = 0
+    context: int = 10
     one_symbol: bool = False
 
 
@@ -39,7 +38,7 @@ class Beam(NamedTuple):
     key : uint64 [B]                       Hash of the label sequence.
     boost : int32 [B]                      State of the phrase automaton.
     suffix : int32 [B, context]            Last units, -1 before the first.
-    text, h, c : float32 [B, J], [B, P], [B, P]    From `scorer.next_text`.
+    text, h, c : [B, J], [B, P], [B, P]    From `scorer.next_text`, of the scorer's types.
     remembered_key, remembered_node : uint64, int32 [256]    The last nodes made; node -1 is none.
     n_nodes, frame : int                   Nodes made so far; number of the next frame.
     """
@@ -94,8 +93,8 @@ def start(weights, settings, backend):
     Beam
     """
     check_settings(settings)
-    zero = np.zeros((1, weights.gain.size), F32)
-    text, h, c = backend(scorer.next_text)(np.array([BLANK], np.int32), zero, zero, weights)
+    zeros = [np.zeros((1, weights.widths[0]), dtype) for dtype in weights.types[2:]]
+    text, h, c = backend(scorer.next_text)(np.array([BLANK], np.int32), *zeros, weights)
     one = lambda value, dtype: np.array([value], dtype)
     keys, nodes = np.zeros(REMEMBERED, np.uint64), np.full(REMEMBERED, -1, np.int32)
     nodes[0] = 0
@@ -134,13 +133,14 @@ def check_search(audio, beam, weights, settings):
     """Validate the arguments of `search_frames`. Parameters: audio, beam, weights, settings."""
     check_settings(settings)
     scorer.check_scorer(weights)
-    checks.array("audio", audio, F32, (None, weights.output.shape[0]))
+    (width, joint, _), (audio_type, *types) = weights.widths, weights.types
+    checks.array("audio", audio, audio_type, (None, joint))
     if not np.isfinite(audio).all():
         raise RangeError("audio: got values that are not finite, expected finite encodings; check the model")
     n = beam.acoustic.shape
     shapes = {"acoustic": (np.float64, n), "bias": (np.float64, n), "node": (np.int32, n), "key": (np.uint64, n),
-              "boost": (np.int32, n), "suffix": (np.int32, (*n, settings.context)), "text": (F32, (*n, audio.shape[1])),
-              "h": (F32, (*n, weights.gain.size)), "c": (F32, (*n, weights.gain.size)),
+              "boost": (np.int32, n), "suffix": (np.int32, (*n, settings.context)), "text": (types[0], (*n, joint)),
+              "h": (types[1], (*n, width)), "c": (types[2], (*n, width)),
               "remembered_key": (np.uint64, (REMEMBERED,)), "remembered_node": (np.int32, (REMEMBERED,))}
     for name, (dtype, shape) in shapes.items():
         checks.array(name, getattr(beam, name), dtype, shape)

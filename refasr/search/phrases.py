@@ -18,6 +18,7 @@ the units cannot spell is named in a warning, and the others are used: an addres
 """
 
 import json
+import math
 import pathlib
 import re
 import unicodedata
@@ -25,10 +26,13 @@ from typing import NamedTuple
 
 from refasr.errors import FormatError, RangeError
 from refasr.search.boost import Phrase
-from refasr.search.trie import check_weight
+from refasr.search.trie import check_unpaid, check_weight
 from refasr.transducer.units import CHARACTERS, WORD_MARK, encode_text
 
-DEFAULT_WEIGHT = 0.5              # sherpa's 1.5 is for a word piece, which has about three characters
+DEFAULT_WEIGHT = 3.0              # with `unpaid_units`; tuned on dev sets by data/training/search_report.py, see `names` there
+OPEN_CHOICES = 6.0                # letters that a name's beginning leaves open for the next, 2.6 bits
+LEAST_LETTERS = 2.0               # that stay unpaid; with none, a list of three phrases harms other words
+EVERYWHERE_LETTERS = 2.0          # more of them for a phrase without prefixes
 SIZE_LIMIT_BYTES = 1 << 24
 MOST_PHRASES, MOST_PREFIXES = 100_000, 64
 LONGEST_TEXT = 200                # characters of a phrase or prefix, so that both fit into `trie.LONGEST_PHRASE` units
@@ -195,7 +199,30 @@ def check_text(where, text):
                           "leave out empty ones")
 
 
-def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT):
+def unpaid_units(n_phrases, everywhere=False):
+    """How many units of a phrase earn nothing, because they only tell which phrase of the list it may be.
+
+        1 + max(2, ln(n_phrases) / ln(6))
+
+    The word mark, and so many letters as a choice among the phrases takes if each letter is one of about six, but at least
+    two: 3 units for 10 phrases, 3.5 for 85, 5.5 for 3000. So a longer list harms other words little more than a short one
+    does, and gains less. A phrase without prefixes may fit by chance after every word: two letters more stay unpaid, or the
+    harm is ten times that of phrases which count after a verb only.
+
+    Parameters
+    ----------
+    n_phrases : int      Those that are encouraged; 0 is as 1.
+    everywhere : bool    Of a phrase without prefixes.
+
+    Returns
+    -------
+    float, >= 3          Need not be whole.
+    """
+    letters = max(LEAST_LETTERS, math.log(max(1, n_phrases)) / math.log(OPEN_CHOICES))
+    return 1.0 + letters + (EVERYWHERE_LETTERS if everywhere else 0.0)
+
+
+def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT, unpaid=None):
     """Write phrases in the units of a model.
 
     Parameters
@@ -203,6 +230,7 @@ def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT):
     phrase_list : PhraseList
     units : tuple of str       The inventory: characters, with the word mark as a unit of its own.
     default_weight : float     Per unit, for phrases without a weight.
+    unpaid : float or None     Units of each phrase that earn nothing; None: `unpaid_units`.
 
     Returns
     -------
@@ -212,9 +240,11 @@ def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT):
 
     Raises
     ------
-    RangeError                 For an absurd default weight.
+    RangeError                 For an absurd default weight or number of units.
     """
     check_weight("default_weight", default_weight)
+    if unpaid is not None:
+        check_unpaid("unpaid", unpaid)
     warnings, spelled, prefix_units = [], {}, {}
     for entry in phrase_list.entries:
         for prefix in entry.prefixes:
@@ -235,7 +265,15 @@ def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT):
             spelled[key] = max(before, phrase, key=lambda one: one.weight)
             warnings.append(f"{entry.origin}: phrase {entry.text!r} is at {before.origin} too, the larger weight "
                             f"{spelled[key].weight:g} counts")
-    return list(spelled.values()), warnings
+    n_phrases = len({phrase.units.tobytes() for phrase in spelled.values() if phrase.weight > 0})
+    return [pay_less(phrase, n_phrases, unpaid) for phrase in spelled.values()], warnings
+
+
+def pay_less(phrase, n_phrases, unpaid):
+    """Say how many units stay unpaid. Parameters: phrase, n_phrases, unpaid (as `spell`). Returns a Phrase."""
+    if phrase.weight <= 0:
+        return phrase
+    return phrase._replace(unpaid=float(unpaid_units(n_phrases, not phrase.prefixes) if unpaid is None else unpaid))
 
 
 def spell_text(text, units, what, warnings):

@@ -28,6 +28,7 @@ class Phrase(NamedTuple):
     prefixes : tuple of int32 [M]       The phrase counts directly after one of these only; none: everywhere.
     text : str                          For messages.
     origin : str                        File and line, for messages.
+    unpaid : float, 0..512              So many units at the beginning earn nothing; with whole words only.
     """
 
     units: np.ndarray
@@ -35,6 +36,11 @@ class Phrase(NamedTuple):
     prefixes: tuple = ()
     text: str = ""
     origin: str = ""
+    unpaid: float = 0.0
+
+    def reward(self, n):
+        """Of its first n units: weight max(0, n - unpaid). Parameters: n (one or an array). Returns the same in natural log."""
+        return self.weight * np.maximum(0.0, n - self.unpaid)
 
 
 class Spellings(NamedTuple):
@@ -44,6 +50,7 @@ class Spellings(NamedTuple):
     first, length : int64 [E]   Where a spelling begins in `flat`, and its number of units.
     n_prefix : int64 [E]        How many of them are prefix.
     weight : float64 [E]        Per unit that is not prefix.
+    unpaid : float64 [E]        Of those units, how many at the beginning earn nothing.
     earns : float64 [E]         What an occurrence adds to those of the same phrase with less prefix.
     """
 
@@ -52,6 +59,7 @@ class Spellings(NamedTuple):
     length: np.ndarray
     n_prefix: np.ndarray
     weight: np.ndarray
+    unpaid: np.ndarray
     earns: np.ndarray
 
 
@@ -84,44 +92,47 @@ def expand(phrases, n_units, may_begin):
     -------
     Spellings
     """
-    weights = {}    # phrase -> prefix -> largest weight
+    found = {}    # units -> prefix -> {(reward, weight, unpaid)}
     for phrase in phrases:
         check_phrase(phrase, n_units, may_begin)
-        by_prefix = weights.setdefault(tuple(phrase.units.tolist()), {})
+        by_prefix = found.setdefault(tuple(phrase.units.tolist()), {})
+        this = (float(phrase.reward(phrase.units.size)), float(phrase.weight), float(phrase.unpaid))
         for prefix in [tuple(prefix.tolist()) for prefix in phrase.prefixes] or [()]:
-            by_prefix[prefix] = max(float(phrase.weight), by_prefix.get(prefix, -LARGEST_WEIGHT))
+            by_prefix.setdefault(prefix, set()).add(this)
     rows, flat = [], []
-    for units in sorted(weights):
-        for prefix, weight, more in increments(weights[units]):
+    for units in sorted(found):
+        shares = increments({prefix: max(ways)[0] for prefix, ways in found[units].items()})
+        for prefix, (_, weight, unpaid) in ((prefix, way) for prefix in shares for way in sorted(found[units][prefix])):
             if len(flat) > LARGEST_SPELLING:
                 raise RangeError(f"phrases: got more than {LARGEST_SPELLING} units with prefixes, expected fewer; "
                                  "use fewer prefixes")
-            rows.append((len(flat), len(prefix) + len(units), len(prefix), weight, more * len(units)))
+            rows.append((len(flat), len(prefix) + len(units), len(prefix), weight, unpaid, shares[prefix]))
+            shares[prefix] = 0.0    # once, however many ways lead here
             flat += prefix + units
-    columns = list(zip(*rows)) or [()] * 5
-    types = (np.int64, np.int64, np.int64, np.float64, np.float64)
+    columns = list(zip(*rows)) or [()] * 6
+    types = (np.int64, np.int64, np.int64, np.float64, np.float64, np.float64)
     return Spellings(np.array(flat, np.int32), *(np.array(column, dtype) for column, dtype in zip(columns, types)))
 
 
-def increments(weights):
-    """Weights such that those of all prefixes that stand before an occurrence sum to the largest.
+def increments(rewards):
+    """Shares such that those of all prefixes that stand before an occurrence sum to the largest reward.
 
     Where "please call" stands, "call" stands too: the longer one adds what it is worth more than the shorter.
 
     Parameters
     ----------
-    weights : dict    Prefix (tuple of units) to weight.
+    rewards : dict    Prefix (tuple of units) to reward.
 
     Returns
     -------
-    list of (prefix, weight, more)
+    dict              Prefix to share.
     """
-    best, found = {}, []
-    for prefix in sorted(weights, key=lambda prefix: (len(prefix), prefix)):
+    best, shares = {}, {}
+    for prefix in sorted(rewards, key=lambda prefix: (len(prefix), prefix)):
         inside = [shorter for shorter in best if prefix[len(prefix) - len(shorter):] == shorter]
-        best[prefix] = max(weights[prefix], best[inside[-1]]) if inside else weights[prefix]
-        found.append((prefix, weights[prefix], best[prefix] - (best[inside[-1]] if inside else 0.0)))
-    return found
+        best[prefix] = max(rewards[prefix], best[inside[-1]]) if inside else rewards[prefix]
+        shares[prefix] = best[prefix] - (best[inside[-1]] if inside else 0.0)
+    return shares
 
 
 def plant(spellings, n_units):
@@ -173,7 +184,8 @@ def whole_word_scores(spellings, tree):
     """Hope, nothing at once, and what is pending. Parameters: spellings, tree. Returns three float64 [S]."""
     hope, pending, n_states = np.zeros(tree.parent.size), np.zeros(tree.parent.size), tree.parent.size
     place = np.arange(spellings.flat.size) - np.repeat(spellings.first + spellings.n_prefix, spellings.length)
-    partial = np.maximum(place + 1, 0) * np.repeat(spellings.weight, spellings.length)
+    paid = np.maximum(0.0, place + 1 - np.repeat(spellings.unpaid, spellings.length))
+    partial = np.repeat(spellings.weight, spellings.length) * paid
     np.maximum.at(hope, tree.after, partial)
     np.add.at(pending, tree.after[spellings.first + spellings.length - 1], spellings.earns)
     for low, high in levels(tree):    # what ends here includes all shorter ends
@@ -217,6 +229,7 @@ def check_phrase(phrase, n_units, may_begin):
     """Validate. Parameters: phrase, n_units, may_begin (bool [V])."""
     name = f"{phrase.origin + ': ' if phrase.origin else ''}phrase {phrase.text!r}"
     check_weight(name, phrase.weight)
+    check_unpaid(name, phrase.unpaid)
     if len(phrase.prefixes) > MOST_PREFIXES:
         raise RangeError(f"{name}: got {len(phrase.prefixes)} prefixes, expected at most {MOST_PREFIXES}; use the common ones")
     for what, units in ((name, phrase.units), *((f"{name}, prefix", prefix) for prefix in phrase.prefixes)):
@@ -238,3 +251,10 @@ def check_weight(name, weight):
     if not -LARGEST_WEIGHT <= weight <= LARGEST_WEIGHT:
         raise RangeError(f"{name}: got weight {str(weight)[:40]}, expected {-LARGEST_WEIGHT:g} to {LARGEST_WEIGHT:g} a unit; "
                          "0.3 to 2 is usual")
+
+
+def check_unpaid(name, unpaid):
+    """Require a number of units, which need not be whole. Parameters: name, unpaid."""
+    if not isinstance(unpaid, numbers.Real) or isinstance(unpaid, bool) or not 0 <= unpaid <= LONGEST_PHRASE:
+        raise RangeError(f"{name}: got {str(unpaid)[:40]!r} unpaid units, expected 0 to {LONGEST_PHRASE}; "
+                         "take the value of phrases.unpaid_units")
