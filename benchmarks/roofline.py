@@ -45,7 +45,7 @@ def _int8_multiply_adds(n, codes, x, out):
     """Like `_multiply_adds` with bytes: 24 vectors of 16 sums, each of 4 products."""
     tile = zero_sums(4, 6)
     for _ in range(n):
-        tile = add_dots(tile, codes, 0, x, 0)
+        tile = add_dots(tile, 1, codes, 0, x, 0, 1)
     store_sums(tile, out, 0, 64)
 
 
@@ -92,6 +92,12 @@ def int8_multiply_adds_per_second():
     """The most int8 multiply-adds per second, operands in registers. Returns a float."""
     codes, x, out = np.ones(256, np.int8), np.ones(6, np.uint32), np.empty(384, np.int32)
     return REPEATS * 24 * 64 / least_seconds(_int8_multiply_adds, REPEATS, codes, x, out)
+
+
+def int8_loop(multiply_adds):
+    """So many int8 multiply-adds from registers, rounded down. Parameters: multiply_adds. Returns a function() -> None."""
+    codes, x, out = np.ones(256, np.int8), np.ones(6, np.uint32), np.empty(384, np.int32)
+    return lambda: _int8_multiply_adds(multiply_adds // (24 * 64), codes, x, out)
 
 
 @functools.cache

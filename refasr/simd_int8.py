@@ -124,43 +124,63 @@ def start_sums(_, tile, x, start, stride):
     return tile(tile, x, types.int64, types.int64), generate
 
 
-def plain_add_dots(tile, codes, start, x, place):
-    """Add products of the blocks at codes[start:], one after the other, and the quads of C columns at x[place:].
+def plain_add_dots(tile, n_steps, codes, start, x, place, stride):
+    """Add products of blocks at codes[start:], R after R, and quads of C columns: step s of column c is x[place + s + c stride].
 
     Parameters
     ----------
     tile : tile
-    codes : int8 [..]         R blocks of 16 outputs by 4 inputs.
+    n_steps : int             A constant; several share the cost of finding places.
+    codes : int8 [..]         Each step R blocks of 16 outputs by 4 inputs.
     start : int
-    x : uint32 [..]           C quads of unsigned bytes, the inputs plus 128.
-    place : int
+    x : uint32 [..]           Quads of unsigned bytes, the inputs plus 128.
+    place, stride : int
 
     Returns
     -------
     tile
     """
     blocks, columns = tile.shape[:2]
-    w = codes[start : start + blocks * BLOCK].reshape(blocks, LANES, QUAD).astype(np.int32)
-    quads = x[place : place + columns].view(np.uint8).reshape(columns, QUAD).astype(np.int32)
-    return tile + np.einsum("rlq,cq->rcl", w, quads)
+    for s in range(n_steps):
+        w = codes[start + s * blocks * BLOCK :][: blocks * BLOCK].reshape(blocks, LANES, QUAD).astype(np.int32)
+        quads = x[place + s + stride * np.arange(columns)].view(np.uint8).reshape(columns, QUAD).astype(np.int32)
+        tile = tile + np.einsum("rlq,cq->rcl", w, quads)
+    return tile
+
+
+def moved(builder, place, steps):
+    """A pointer some elements further. Parameters: builder, place, steps (int). Returns an LLVM value."""
+    return builder.gep(place, [ir.Constant(INDEX, steps)])
+
+
+def column_places(context, builder, kind, x, columns):
+    """Pointers to the first quad of each column. Parameters: context, builder, kind, x (its array, place, stride), columns."""
+    array, place, stride = x
+    found = []
+    for _ in range(columns):
+        found.append(pointer(context, builder, kind, array, place, WORD))
+        place = builder.add(place, stride)
+    return found
 
 
 @instruction(plain_add_dots)
-def add_dots(_, tile, codes, start, x, place):
-    """Code of `plain_add_dots`. Parameters: _, tile, codes, start, x, place. Returns (signature, code generator)."""
+def add_dots(_, tile, n_steps, codes, start, x, place, stride):
+    """Code of `plain_add_dots`. Parameters: _, tile, n_steps, codes, start, x, place, stride. Returns (signature, generator)."""
 
     def generate(context, builder, signature, values):
-        sums, code_array, start, x_array, place = values
-        indices = [after(builder, start, r * BLOCK) for r in range(tile.blocks)]
-        vectors = [builder.load(pointer(context, builder, codes, code_array, index, CODES), align=1) for index in indices]
-        for c in range(tile.columns):
-            inputs = spread(builder, builder.load(pointer(context, builder, x, x_array, after(builder, place, c), WORD), align=4))
-            for r, vector in enumerate(vectors):
-                n = r * tile.columns + c
-                sums = builder.insert_value(sums, dot(context, builder, builder.extract_value(sums, n), inputs, vector), n)
+        sums, _, code_array, start, *x_values = values
+        blocks = pointer(context, builder, codes, code_array, start, CODES)
+        columns = column_places(context, builder, x, x_values, tile.columns)
+        for s in range(n_steps.literal_value):
+            vectors = [builder.load(moved(builder, blocks, s * tile.blocks + r), align=1) for r in range(tile.blocks)]
+            for c, column in enumerate(columns):
+                inputs = spread(builder, builder.load(moved(builder, column, s), align=4))
+                for r, vector in enumerate(vectors):
+                    n = r * tile.columns + c
+                    sums = builder.insert_value(sums, dot(context, builder, builder.extract_value(sums, n), inputs, vector), n)
         return sums
 
-    return tile(tile, codes, types.int64, x, types.int64), generate
+    return tile(tile, n_steps, codes, types.int64, x, types.int64, types.int64), generate
 
 
 def plain_native_dots():
@@ -172,66 +192,6 @@ def plain_native_dots():
 def native_dots(_):
     """Code of `plain_native_dots`: a constant. Parameters: _. Returns (signature, code generator)."""
     return types.boolean(), lambda context, *_: ir.Constant(BIT, int(has_feature(context, "avx512vnni")))
-
-
-def plain_count_bits(mask):
-    """How many bits are set. Parameters: mask (uint64). Returns int."""
-    return int(np.bitwise_count(mask))
-
-
-@instruction(plain_count_bits)
-def count_bits(_, mask):
-    """Code of `plain_count_bits`. Parameters: _, mask. Returns (signature, code generator)."""
-
-    def generate(context, builder, signature, values):
-        kind = ir.FunctionType(INDEX, [INDEX])
-        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "llvm.ctpop.i64"), values)
-
-    return types.int64(types.uint64), generate
-
-
-def plain_add_spread_dots(tile, codes, start, mask, x, place):
-    """Like `plain_add_dots` for one block, of which memory holds only the codes whose bit is set in the mask.
-
-    Parameters
-    ----------
-    tile : tile             R = 1.
-    codes : int8 [..]       One code for each bit that is set; the next 64 numbers may be read.
-    start : int
-    mask : uint64           Bit i belongs to code i of the block.
-    x : uint32 [..]
-    place : int
-
-    Returns
-    -------
-    tile
-    """
-    block, bits = np.zeros(BLOCK, np.int8), np.flatnonzero([int(mask) >> i & 1 for i in range(BLOCK)])
-    block[bits] = codes[start : start + bits.size]
-    return plain_add_dots(tile, block, 0, x, place)
-
-
-@instruction(plain_add_spread_dots)
-def add_spread_dots(_, tile, codes, start, mask, x, place):
-    """Code of `plain_add_spread_dots`. Parameters: _, tile, codes, start, mask, x, place. Returns (signature, code generator)."""
-
-    def generate(context, builder, signature, values):
-        sums, code_array, start, mask, x_array, place = values
-        where, zeros = builder.bitcast(mask, ir.VectorType(BIT, BLOCK)), ir.Constant(CODES, None)
-        source = pointer(context, builder, codes, code_array, start, CODES)
-        if has_feature(context, "avx512vbmi2"):
-            name, kind = "llvm.x86.avx512.mask.expand.v64i8", ir.FunctionType(CODES, [CODES, CODES, where.type])
-            operands = [builder.load(source, align=1), zeros, where]
-        else:  # LLVM takes it apart, bit by bit
-            name, kind = "llvm.masked.expandload.v64i8", ir.FunctionType(CODES, [source.type, where.type, CODES])
-            operands = [source, where, zeros]
-        block = builder.call(cgutils.get_or_insert_function(builder.module, kind, name), operands)
-        for c in range(tile.columns):
-            inputs = spread(builder, builder.load(pointer(context, builder, x, x_array, after(builder, place, c), WORD), align=4))
-            sums = builder.insert_value(sums, dot(context, builder, builder.extract_value(sums, c), inputs, block), c)
-        return sums
-
-    return tile(tile, codes, types.int64, types.uint64, x, types.int64), generate
 
 
 def plain_store_sums(tile, out, start, stride):
@@ -254,6 +214,27 @@ def store_sums(_, tile, out, start, stride):
         return context.get_dummy_value()
 
     return types.void(tile, out, types.int64, types.int64), generate
+
+
+def plain_flip_block(x, start, out, at):
+    """The 64 numbers from x[start] on, plus 128, become out[at : at + 16].
+
+    Parameters: x (int8), start, out (uint32), at. Returns nothing.
+    """
+    out[at : at + LANES] = (x.reshape(-1)[start : start + BLOCK].view(np.uint8) ^ np.uint8(128)).view(np.uint32)
+
+
+@instruction(plain_flip_block)
+def flip_block(_, x, start, out, at):
+    """Code of `plain_flip_block`. Parameters: _, x, start, out, at. Returns (signature, code generator)."""
+
+    def generate(context, builder, signature, values):
+        numbers = builder.load(pointer(context, builder, x, *values[:2], CODES), align=1)
+        flipped = builder.xor(numbers, ir.Constant(CODES, [128] * BLOCK))
+        builder.store(flipped, pointer(context, builder, out, *values[2:], CODES), align=4)
+        return context.get_dummy_value()
+
+    return types.void(x, types.int64, out, types.int64), generate
 
 
 def plain_fetch_ahead(array, index):

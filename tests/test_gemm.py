@@ -13,7 +13,7 @@ from house import ROOT
 
 from refasr import simd_int8
 from refasr.errors import DTypeError, FormatError, RangeError, ShapeError
-from refasr.hw import gemm, gemm_fast
+from refasr.hw import gemm, gemm_fast, gemm_gaps_fast
 from refasr.jit import kernel
 
 I8 = np.int8
@@ -121,9 +121,12 @@ def test_bad_weights_are_refused():
 
 
 def test_packed_weights_that_would_lead_kernels_astray_are_refused():
-    blocks, bitmap, dense = (gemm.pack_weights(random_pair(40, 12, 1, 0.5)[0], name) for name in ("blocks", "bitmap", "dense"))
+    dense, blocks, squares, bitmap = (gemm.pack_weights(random_pair(40, 12, 1, 0.5)[0], name) for name in gemm.LAYOUTS)
     for packed, change in ((blocks, dict(places=blocks.places + np.int32(3))), (blocks, dict(places=blocks.places - np.int32(1))),
                            (blocks, dict(starts=blocks.starts[::-1].copy())), (blocks, dict(starts=blocks.starts + 1)),
+                           (squares, dict(places=squares.places + np.int32(3))),
+                           (squares, dict(starts=squares.starts[::-1].copy())),
+                           (squares, dict(starts=np.minimum(squares.starts + 1, squares.starts[-1]) * (squares.starts > 0))),
                            (bitmap, dict(masks=~bitmap.masks)), (bitmap, dict(codes=bitmap.codes[:-1].copy())),
                            (bitmap, dict(starts=bitmap.starts * 2))):
         with pytest.raises(FormatError, match="pack again"):
@@ -143,11 +146,62 @@ def test_layout_follows_the_rule(monkeypatch):
     assert gemm.choose_layout(full) == "dense" == gemm.pack_weights(full).layout
     few_blocks, many_blocks = random_pair(128, 128, 1, 0.5, (16, 4))[0], random_pair(128, 128, 1, 0.75, (16, 4))[0]
     assert gemm.choose_layout(few_blocks) == "blocks" and gemm.choose_layout(many_blocks) == "dense"
+    few_squares, many_squares = random_pair(128, 128, 1, 0.45, (4, 4))[0], random_pair(128, 128, 1, 0.75, (4, 4))[0]
+    assert gemm.choose_layout(few_squares) == "squares" and gemm.choose_layout(many_squares) == "dense"
+    assert gemm.choose_layout(few_squares, 1) == "dense" == gemm.pack_weights(few_squares, n_rows=15).layout
+    assert gemm.choose_layout(random_pair(128, 128, 1, 0.15, (4, 4))[0], 1) == "squares"
     scattered = random_pair(128, 128, 1, 0.4)[0]
     assert gemm.choose_layout(scattered) == "dense"
     monkeypatch.setattr(gemm, "CACHE_BYTES", 100)
     assert gemm.choose_layout(scattered) == "bitmap" and gemm.choose_layout(full) == "dense"
     assert gemm.choose_layout(np.zeros((0, 0), I8)) == "dense"
+
+
+@kernel
+def _row(codes, offsets, x, packed, out):
+    gemm_fast.dense_row(codes, offsets, x[1], packed, out)
+
+
+def test_one_row_from_another_kernel():
+    w, x = random_pair(70, 50, 3)
+    packed, out = gemm.pack_weights(w, "dense"), np.empty(128, np.int32)
+    _row(packed.codes, packed.offsets, x, np.empty(13, np.uint32), out)
+    np.testing.assert_array_equal(out[:70], wide(x, w)[1])
+
+
+def test_zeros_that_fill_up_rows_of_squares_cost_no_code():
+    w = random_pair(64, 40, 1, 0.3, (4, 4))[0]
+    w[4:8] = 0
+    w[4, 8] = 5  # one square in its row: three of zeros beside it, at column 0 like a true one of another row
+    w[8, 0] = 7
+    packed = gemm.pack_weights(w, "squares")
+    assert not (packed.starts % 4).any() and packed.starts[2] - packed.starts[1] == 4
+    np.testing.assert_array_equal(gemm.unpack_weights(packed), w)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 16, 33])
+def test_weights_beyond_the_second_cache(n):
+    """Fetched ahead while others are used: changes no result, the last panel has no next one."""
+    w, x = random_pair(1100, 1002, n) if not UNCOMPILED else random_pair(70, 40, n)
+    np.testing.assert_array_equal(gemm_fast.product(x, gemm.pack_weights(w, "dense")), wide(x, w))
+
+
+@pytest.mark.skipif(UNCOMPILED, reason="uncompiled, NumPy checks every index")
+@pytest.mark.parametrize("layout", gemm.LAYOUTS)
+@pytest.mark.parametrize("k", [1, 4, 13, 64, 70, 130])
+@pytest.mark.parametrize("n", [1, 3, 4, 15, 16, 17, 40])
+def test_copies_of_the_inputs_stay_inside(layout, k, n):
+    """Of the memory that kernels are given, and take themselves when called by `product`, which canaries do not see."""
+    w, x = random_pair(70, k, n, 0.4, (4, 4))
+    packed = gemm.pack_weights(w, layout)
+    n_words = n * -(-k // 4) if layout == "dense" else gemm_gaps_fast._words(n, k)
+    buffer = np.full(n_words + 64, 0xABCDEF01, np.uint32)
+    out = np.full((-(-n // 16) * 16 if layout == "squares" and n > 3 else n, packed.offsets.size), 7, np.int32)
+    weights = {"dense": (), "bitmap": (packed.starts, packed.masks)}.get(layout, (packed.starts, packed.places))
+    module = gemm_fast if layout == "dense" else gemm_gaps_fast
+    getattr(module, "_" + layout)(packed.codes, packed.offsets, *weights, x, buffer[32:-32], out)
+    np.testing.assert_array_equal(out[:n, :70], wide(x, w))
+    assert (buffer[:32] == 0xABCDEF01).all() and (buffer[-32:] == 0xABCDEF01).all()
 
 
 def digest():
@@ -189,29 +243,3 @@ def test_portable_code_gives_the_same_bits(cpu, features):
     native, found = elsewhere(cpu, features)
     assert native == "False"
     assert found == digest()
-
-
-@kernel
-def _all_operations(codes, offsets, x, mask, out):
-    tile = simd_int8.start_sums(simd_int8.zero_sums(2, 3), offsets, 1, 2)
-    tile = simd_int8.add_dots(tile, codes, 5, x, 2)
-    simd_int8.fetch_ahead(codes, 64)
-    simd_int8.store_sums(simd_int8.add_sums(tile, tile), out, 2, 40)
-    spread = simd_int8.add_spread_dots(simd_int8.zero_sums(1, 2), codes, 9, mask, x, 1)
-    simd_int8.store_sums(spread, out, 120, 16)
-    return simd_int8.count_bits(mask)
-
-
-@pytest.mark.parametrize("mask", [0, 1, 2**64 - 1, 0x8000_1234_0FF0_0001])
-def test_operations_do_what_their_stand_ins_say(mask):
-    rng = np.random.default_rng(1)
-    codes, x = rng.integers(-128, 128, 140).astype(I8), rng.integers(0, 2**32, 6, np.uint32)
-    offsets, want, got = rng.integers(-2**31, 2**31, 38).astype(np.int32), np.full(155, 7, np.int32), np.full(155, 7, np.int32)
-    with np.errstate(over="ignore"):
-        tile = simd_int8.plain_start_sums(simd_int8.plain_zero_sums(2, 3), offsets, 1, 2)
-        tile = simd_int8.plain_add_dots(tile, codes, 5, x, 2)
-        simd_int8.plain_store_sums(simd_int8.plain_add_sums(tile, tile), want, 2, 40)
-        spread = simd_int8.plain_add_spread_dots(simd_int8.plain_zero_sums(1, 2), codes, 9, np.uint64(mask), x, 1)
-    simd_int8.plain_store_sums(spread, want, 120, 16)
-    assert _all_operations(codes, offsets, x, np.uint64(mask), got) == mask.bit_count()
-    np.testing.assert_array_equal(got, want)

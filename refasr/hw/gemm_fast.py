@@ -1,220 +1,141 @@
 """Numba twin of `refasr.hw.gemm`: dot products of four bytes in register tiles, over weights packed once.
 
 Inputs become unsigned by adding 128, as the instruction wants them; what that adds to a sum depends on the weights alone and
-is what the sum starts at. Inputs are packed per call, in groups of 8 rows (16 for layouts with gaps), the rest in groups of
-4, 2, 1: a word of 4 inputs of each row, then the next 4. A dense tile is 2 blocks by 8 rows: 10 loads for 16 dot products.
-While a panel of weights is used, the next comes to the second cache, except where all is read once: processors see that coming.
+is what the sum starts at. Kernels do that first, into `packed`, and then read each input row on its own: no reordering.
+
+A dense tile is a panel (4 blocks) by up to 6 rows: 10 loads for 24 dot products. Weights beyond the second cache are fetched
+to it one panel ahead, except where all is read once: processors see that coming. Other layouts are in `gemm_gaps_fast`.
+
+Another kernel may call `dense_row`, or `_dense` for several rows, without a check or an allocation.
 """
 
 import numpy as np
 
 from refasr.hw import gemm as reference
+from refasr.hw.gemm_gaps_fast import FEW, LANES, _bitmap, _blocks, _flip, _squares, _words
 from refasr.jit import kernel, scalar
-from refasr.simd_int8 import add_dots, add_spread_dots, add_sums, count_bits, fetch_ahead, start_sums, store_sums, zero_sums
+from refasr.simd_int8 import add_dots, add_sums, fetch_ahead, start_sums, store_sums, zero_sums
 from refasr.twins import BITS, twin_of
 
-FLIP_WORD, FLIP_BYTE = np.uint32(0x80808080), np.uint8(0x80)
-BLOCK, PANEL, PANEL_BYTES, PANEL_ROWS = 64, 4, 256, 64
-WIDEST_DENSE, WIDEST_BLOCKS, WIDEST_BITMAP = 8, 16, 4
-LINE, AHEAD = 64, 512
-NEAR_BYTES = 1 << 20  # weights up to here are taken to lie in the second cache anyway
+INT32 = np.dtype(np.int32)
+PANEL_BYTES, PANEL_ROWS = 256, 64
+WIDEST, STEPS = 6, 4              # rows of a tile; words of a row between two turns of its loop
+LINE, LINES, FETCHERS = 64, 4, 4  # lines fetched ahead in a turn, by the first tiles of a panel: 4 times 4 are the 16 of a turn
+NEAR_BYTES = 1 << 20              # weights up to here are taken to lie in the second cache anyway
 
 
 @scalar
-def _pack_words(words, packed, first, width):
-    n_words = words.shape[1]
-    for k in range(n_words):
-        for j in range(width):
-            packed[first * n_words + k * width + j] = words[first + j, k] ^ FLIP_WORD
-
-
-@scalar
-def _pack_bytes(x, packed, first, width, n_words):
-    """The same where rows do not end with a whole word."""
-    octets = packed.view(np.uint8)
-    for k in range(n_words * 4):
-        for j in range(width):
-            value = np.uint8(x[first + j, k]) if k < x.shape[1] else FLIP_BYTE
-            octets[((first * n_words) + (k // 4) * width + j) * 4 + k % 4] = value ^ FLIP_BYTE
-
-
-@kernel
-def _pack_inputs(x, packed, widest):
-    """Groups of `widest` rows, then of half as many and so on."""
-    n_rows, n_inputs = x.shape
-    n_words, first, width = (n_inputs + 3) // 4, 0, widest
-    if n_words == 0:
-        return
-    while first < n_rows:
-        while width > n_rows - first:
-            width //= 2
-        if n_inputs % 4:
-            _pack_bytes(x, packed, first, width, n_words)
-        elif width == 16:
-            _pack_words(x.view(np.uint32), packed, first, 16)
-        elif width == 8:
-            _pack_words(x.view(np.uint32), packed, first, 8)
-        else:
-            _pack_words(x.view(np.uint32), packed, first, width)
-        first += width
-
-
-@scalar
-def _dense_tile(tile, width, codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step):
-    """Some blocks of a panel with one group of rows. Without a branch, or Numba counts references to arrays, slowly."""
-    tile = start_sums(tile, offsets, row, 0)
-    for k in range(n_words):
-        fetch_ahead(codes, ahead + k * step)
-        tile = add_dots(tile, codes, begin + k * PANEL_BYTES, packed, place + k * width)
+def _dense_tile(tile, codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step):
+    """A panel with one group of rows. Without a branch, or Numba counts references to arrays, slowly."""
+    tile, k = start_sums(tile, offsets, row, 0), 0
+    for _ in range(n_words // STEPS):
+        for j in range(LINES):
+            fetch_ahead(codes, ahead + j * LINE)
+        tile = add_dots(tile, STEPS, codes, begin + k * PANEL_BYTES, packed, place + k, n_words)
+        k, ahead = k + STEPS, ahead + step
+    while k < n_words:
+        tile = add_dots(tile, 1, codes, begin + k * PANEL_BYTES, packed, place + k, n_words)
+        k += 1
     store_sums(tile, out, at, out.shape[1])
+
+
+@scalar
+def _thin_tile(zero, codes, begin, offsets, row, packed, place, n_words, out, at):
+    """The same for one row: four chains of sums, so that none waits for itself."""
+    tile, second, third, fourth, k = start_sums(zero, offsets, row, 0), zero, zero, zero, 0
+    for _ in range(n_words // STEPS):
+        start = begin + k * PANEL_BYTES
+        tile = add_dots(tile, 1, codes, start, packed, place + k, n_words)
+        second = add_dots(second, 1, codes, start + PANEL_BYTES, packed, place + k + 1, n_words)
+        third = add_dots(third, 1, codes, start + 2 * PANEL_BYTES, packed, place + k + 2, n_words)
+        fourth = add_dots(fourth, 1, codes, start + 3 * PANEL_BYTES, packed, place + k + 3, n_words)
+        k += STEPS
+    while k < n_words:
+        tile = add_dots(tile, 1, codes, begin + k * PANEL_BYTES, packed, place + k, n_words)
+        k += 1
+    store_sums(add_sums(add_sums(tile, second), add_sums(third, fourth)), out, at, out.shape[1])
 
 
 @kernel
 def _dense(codes, offsets, x, packed, out):
-    """All panels; each meets all groups of rows while it is near. Of the next, each of the first 4 tiles fetches a quarter."""
-    _pack_inputs(x, packed, WIDEST_DENSE)
+    """All panels; each meets all groups of rows, about equally many in each, while it is near.
+
+    Parameters: codes, offsets (dense weights'), x (int8 [N, K]), packed (uint32 [N K/4], room), out (int32 [N, whole panels]).
+    """
+    n_words = _flip(x, packed, 0)
     n_rows, n_outputs = out.shape
-    if n_rows == 0:
-        return
-    n_words = packed.size // n_rows
-    size, far = n_words * PANEL_BYTES, codes.size > NEAR_BYTES and n_rows >= WIDEST_DENSE
+    size, n_groups = n_words * PANEL_BYTES, (n_rows + WIDEST - 1) // WIDEST
+    far = codes.size > NEAR_BYTES and n_groups > 1
     for p in range(n_outputs // PANEL_ROWS):
-        row, begin, first, width, tiles = p * PANEL_ROWS, p * size, 0, 8, 0
-        while first < n_rows:
-            while width > n_rows - first:
-                width //= 2
-            step = LINE if far and tiles < PANEL and begin + size < codes.size else 0
-            a = begin + size + tiles * n_words * LINE if step else begin
-            place, at = first * n_words, first * n_outputs + row
-            if width == 8:
-                b, half = a + n_words * step, begin + 2 * BLOCK
-                _dense_tile(zero_sums(2, 8), 8, codes, begin, offsets, row, packed, place, n_words, out, at, a, step)
-                _dense_tile(zero_sums(2, 8), 8, codes, half, offsets, row + 32, packed, place, n_words, out, at + 32, b, step)
+        row, begin, first = p * PANEL_ROWS, p * size, 0
+        for g in range(n_groups):
+            width = (n_rows - first) // (n_groups - g)
+            place, at, ahead, step = first * n_words, first * n_outputs + row, begin, 0
+            if far and g < FETCHERS and begin + size < codes.size:
+                ahead, step = begin + size + g * LINES * LINE * (n_words // STEPS), LINES * LINE
+            if width == 6:
+                _dense_tile(zero_sums(4, 6), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
+            elif width == 5:
+                _dense_tile(zero_sums(4, 5), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
             elif width == 4:
-                _dense_tile(zero_sums(4, 4), 4, codes, begin, offsets, row, packed, place, n_words, out, at, a, step)
+                _dense_tile(zero_sums(4, 4), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
+            elif width == 3:
+                _dense_tile(zero_sums(4, 3), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
             elif width == 2:
-                _dense_tile(zero_sums(4, 2), 2, codes, begin, offsets, row, packed, place, n_words, out, at, a, step)
+                _dense_tile(zero_sums(4, 2), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
             else:
-                _dense_tile(zero_sums(4, 1), 1, codes, begin, offsets, row, packed, place, n_words, out, at, a, step)
-            first, tiles = first + width, tiles + 2
-
-
-@scalar
-def _gap_step(tile, codes, b, places, packed, place, width):
-    return add_dots(tile, codes, b * BLOCK, packed, place + np.int64(places[b]) * width)
-
-
-@scalar
-def _gap_tile(tile, zero, n_chains, width, codes, offsets, begin, end, places, packed, x, row, out, at):
-    """A row of blocks with one group of rows, in 1, 2 or 4 chains of sums so that none waits for itself."""
-    tile, b = start_sums(tile, offsets, row, 0), begin
-    if n_chains > 1:
-        second, third, fourth = zero, zero, zero
-        for _ in range((end - begin) // n_chains):
-            tile = _gap_step(tile, codes, b, places, packed, x, width)
-            second = _gap_step(second, codes, b + 1, places, packed, x, width)
-            if n_chains == 4:
-                third = _gap_step(third, codes, b + 2, places, packed, x, width)
-                fourth = _gap_step(fourth, codes, b + 3, places, packed, x, width)
-            b += n_chains
-        tile = add_sums(add_sums(tile, second), add_sums(third, fourth))
-    while b < end:
-        tile = _gap_step(tile, codes, b, places, packed, x, width)
-        b += 1
-    store_sums(tile, out, at, out.shape[1])
-
-
-@kernel
-def _blocks(codes, offsets, starts, places, x, packed, out):
-    """Rows of blocks; each meets all groups of rows while it is near."""
-    _pack_inputs(x, packed, WIDEST_BLOCKS)
-    n_rows, n_outputs = out.shape
-    if n_rows == 0:
-        return
-    n_words = packed.size // n_rows
-    for r in range(starts.size - 1):
-        b, e, row, first, width = starts[r], starts[r + 1], r * 16, 0, 16
-        while first < n_rows:
-            while width > n_rows - first:
-                width //= 2
-            at, begin = first * n_outputs + row, first * n_words
-            if width == 16:
-                wide = zero_sums(1, 16)
-                _gap_tile(wide, wide, 1, 16, codes, offsets, b, e, places, packed, begin, row, out, at)
-            elif width == 8:
-                half = zero_sums(1, 8)
-                _gap_tile(half, half, 2, 8, codes, offsets, b, e, places, packed, begin, row, out, at)
-            elif width == 4:
-                few = zero_sums(1, 4)
-                _gap_tile(few, few, 4, 4, codes, offsets, b, e, places, packed, begin, row, out, at)
-            elif width == 2:
-                two = zero_sums(1, 2)
-                _gap_tile(two, two, 4, 2, codes, offsets, b, e, places, packed, begin, row, out, at)
-            else:
-                one = zero_sums(1, 1)
-                _gap_tile(one, one, 4, 1, codes, offsets, b, e, places, packed, begin, row, out, at)
+                _thin_tile(zero_sums(4, 1), codes, begin, offsets, row, packed, place, n_words, out, at)
             first += width
 
 
 @scalar
-def _map_step(tile, codes, b, mask, packed, place):
-    fetch_ahead(codes, b + AHEAD)
-    return add_spread_dots(tile, codes, b, mask, packed, place)
+def dense_row(codes, offsets, x, packed, out):
+    """Product of one input vector with dense weights, for use in other kernels, which see to it that all fits.
 
-
-@scalar
-def _map_rows(zero, width, codes, offsets, starts, masks, packed, n_words, x, r, out, at):
-    """Four rows of blocks with one group of rows: four chains of sums, none of which waits for itself."""
-    m, row, n_outputs = r * n_words, r * 16, out.shape[1]
-    first, second = start_sums(zero, offsets, row, 0), start_sums(zero, offsets, row + 16, 0)
-    third, fourth = start_sums(zero, offsets, row + 32, 0), start_sums(zero, offsets, row + 48, 0)
-    a, b, c, d = starts[r], starts[r + 1], starts[r + 2], starts[r + 3]
-    for k in range(n_words):
-        bits = masks[m + k], masks[m + n_words + k], masks[m + 2 * n_words + k], masks[m + 3 * n_words + k]
-        first = _map_step(first, codes, a, bits[0], packed, x + k * width)
-        second = _map_step(second, codes, b, bits[1], packed, x + k * width)
-        third = _map_step(third, codes, c, bits[2], packed, x + k * width)
-        fourth = _map_step(fourth, codes, d, bits[3], packed, x + k * width)
-        a, b, c, d = a + count_bits(bits[0]), b + count_bits(bits[1]), c + count_bits(bits[2]), d + count_bits(bits[3])
-    store_sums(first, out, at, n_outputs)
-    store_sums(second, out, at + 16, n_outputs)
-    store_sums(third, out, at + 32, n_outputs)
-    store_sums(fourth, out, at + 48, n_outputs)
+    Parameters
+    ----------
+    codes, offsets : int8, int32    Of PackedWeights, layout "dense".
+    x : int8 [K]
+    packed : uint32 [K/4, up]       Room for a copy.
+    out : int32 [M, whole panels]   Overwritten.
+    """
+    _dense(codes, offsets, x.reshape((1, x.size)), packed, out.reshape((1, out.size)))
 
 
 @kernel
-def _bitmap(codes, offsets, starts, masks, x, packed, out):
-    """Four rows of blocks at a time; each four meet all groups of rows while they are near."""
-    _pack_inputs(x, packed, WIDEST_BITMAP)
-    n_rows, n_outputs = out.shape
-    if n_rows == 0:
-        return
-    n_words = packed.size // n_rows
-    for r in range(0, starts.size - 1, 4):
-        first, width = 0, 4
-        while first < n_rows:
-            while width > n_rows - first:
-                width //= 2
-            x0, at = first * n_words, first * n_outputs + r * 16
-            if width == 4:
-                _map_rows(zero_sums(1, 4), 4, codes, offsets, starts, masks, packed, n_words, x0, r, out, at)
-            elif width == 2:
-                _map_rows(zero_sums(1, 2), 2, codes, offsets, starts, masks, packed, n_words, x0, r, out, at)
-            else:
-                _map_rows(zero_sums(1, 1), 1, codes, offsets, starts, masks, packed, n_words, x0, r, out, at)
-            first += width
+def _product_dense(codes, offsets, x, out):
+    _dense(codes, offsets, x, np.empty(x.shape[0] * ((x.shape[1] + 3) // 4), np.uint32), out)
+
+
+@kernel
+def _product_blocks(codes, offsets, starts, places, x, out):
+    _blocks(codes, offsets, starts, places, x, np.empty(_words(x.shape[0], x.shape[1]), np.uint32), out)
+
+
+@kernel
+def _product_squares(codes, offsets, starts, places, x, out):
+    _squares(codes, offsets, starts, places, x, np.empty(_words(x.shape[0], x.shape[1]), np.uint32), out)
+
+
+@kernel
+def _product_bitmap(codes, offsets, starts, masks, x, out):
+    _bitmap(codes, offsets, starts, masks, x, np.empty(_words(x.shape[0], x.shape[1]), np.uint32), out)
 
 
 @twin_of(reference.product, agree=BITS)
 def product(x, weights):
     reference.check_inputs(x, weights)
-    n_rows, n_outputs = len(x), weights.n_outputs
-    out = np.empty((n_rows, reference.padded_outputs(n_outputs)), np.int32)  # kernels fill whole panels
-    packed = np.empty(n_rows * ((weights.n_inputs + 3) // 4), np.uint32)
-    if weights.layout == "dense":
-        _dense(weights.codes, weights.offsets, x, packed, out)
-    elif weights.layout == "blocks":
-        _blocks(weights.codes, weights.offsets, weights.starts, weights.places, x, packed, out)
+    n_rows, layout, codes, offsets, n_outputs = len(x), weights.layout, weights.codes, weights.offsets, weights.n_outputs
+    out_rows = n_rows if n_rows < FEW or layout != "squares" else -(-n_rows // LANES) * LANES
+    out = np.empty((out_rows, offsets.size), INT32)  # kernels fill whole panels, and squares 16 rows
+    if layout == "dense":
+        _product_dense(codes, offsets, x, out)
+    elif layout == "blocks":
+        _product_blocks(codes, offsets, weights.starts, weights.places, x, out)
+    elif layout == "squares":
+        _product_squares(codes, offsets, weights.starts, weights.places, x, out)
     else:
-        _bitmap(weights.codes, weights.offsets, weights.starts, weights.masks, x, packed, out)
-    return out if out.shape[1] == n_outputs else out[:, :n_outputs].copy()
+        _product_bitmap(codes, offsets, weights.starts, weights.masks, x, out)
+    if n_outputs != offsets.size:
+        return out[:n_rows, :n_outputs].copy()
+    return out if n_rows == out_rows else out[:n_rows]
