@@ -53,20 +53,25 @@ def as_text(facts):
     -------
     str             Lines of a heading and a value.
     """
-    card, sizes = facts["card"], facts["architecture"]
+    card = facts["card"]
     parts = ", ".join(f"{part} {count:,}" for part, count in facts["parameters_by_part"].items())
     lines = [("model", facts["file"]), ("name", card.get("name")), ("bytes", f"{facts['bytes']:,}"),
-             ("parameters", f"{facts['parameters']:,} ({parts})"),
-             ("encoder", f"LSTM layers of {', '.join(map(str, sizes['encoder_widths']))} cells on {sizes['n_inputs']} inputs: "
-                         f"{sizes['stack']} frames of profile {sizes['profile']}"),
-             ("predictor", f"LSTM of {sizes['predictor_width']} cells on embeddings of {sizes['embedding_width']}"),
-             ("joiner", f"{sizes['joiner_width']} wide"),
-             ("units", f"{sizes['n_vocabulary']}: {' '.join(facts['units'])}"),
+             ("parameters", f"{facts['parameters']:,} ({parts})"), *size_lines(facts["architecture"], facts["units"]),
              ("flush", frames_text(card.get("flush_frames"))), ("licence", card.get("licence")), ("steps", card.get("steps")),
              ("emission delay", delay_text(card.get("emission_delay")))]
     lines += [("accuracy" if i == 0 else "", accuracy_text(row)) for i, row in enumerate(rows(card.get("accuracy")))]
     lines += [("trained on" if i == 0 else "", source_text(row)) for i, row in enumerate(rows(card.get("training")))]
     return "\n".join(f"{heading:<15}{value}" for heading, value in lines if value is not None)
+
+
+def size_lines(sizes, units):
+    """The network's sizes. Parameters: sizes (dict, or None if they are not known), units. Returns a list of (heading, value)."""
+    if sizes is None:
+        return []
+    return [("encoder", f"LSTM layers of {', '.join(map(str, sizes['encoder_widths']))} cells on {sizes['n_inputs']} inputs: "
+                        f"{sizes['stack']} frames of profile {sizes['profile']}"),
+            ("predictor", f"LSTM of {sizes['predictor_width']} cells on embeddings of {sizes['embedding_width']}"),
+            ("joiner", f"{sizes['joiner_width']} wide"), ("units", f"{sizes['n_vocabulary']}: {' '.join(units)}")]
 
 
 def rows(value):

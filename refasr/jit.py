@@ -14,7 +14,7 @@ import numba
 from llvmlite import ir  # this and the next three lines: what `simd.py` is written in
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba.extending import intrinsic, models, overload, register_model
 
 CODE_SETTINGS = ("NUMBA_BOUNDSCHECK", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "NUMBA_ENABLE_AVX", "NUMBA_OPT")
 FOLDERS_KEPT = 6
@@ -82,3 +82,27 @@ def instruction(plain):
     decorator           For the function that Numba's `intrinsic` takes.
     """
     return lambda code: plain if numba.config.DISABLE_JIT else intrinsic(prefer_literal=True)(code)
+
+
+def chosen_by_class(choose):
+    """Make a function of kernels that is one of several, by the class of its first argument, a NamedTuple.
+
+    Parameters
+    ----------
+    choose : function of the class    Returns the kernel that is meant; what it refers to must exist when it is first called.
+
+    Returns
+    -------
+    function                          In compiled code the choice is made by the compiler.
+    """
+
+    def call(first, *rest):
+        return choose(type(first))(first, *rest)
+
+    def typed(first, *rest):
+        meant = choose(first.instance_class)
+        return lambda first, *rest: meant(first, *rest)
+
+    if not numba.config.DISABLE_JIT:
+        overload(call)(typed)
+    return call

@@ -1,4 +1,4 @@
-"""The only shared arithmetic: float32 exp, log, tanh and sigmoid as polynomials, and log-add.
+"""The only shared arithmetic: float32 exp, log, tanh and sigmoid as polynomials, log-add, and the rounding of integers.
 
 Library functions differ between NumPy, Numba and machines in the last place. These are sums and products in a
 written order, so both twins give the same bits everywhere. Scale constants are split in two (Cody and Waite) so that
@@ -8,6 +8,7 @@ the range reduction is exact.
 import numpy as np
 
 from refasr import checks
+from refasr.errors import RangeError
 
 F32 = np.float32
 LOG2_E = F32(1.44269504)
@@ -163,3 +164,49 @@ def log_add(a, b):
     checks.array("b", b, np.float64, a.shape)
     gap = np.where(a < b, a - b, b - a).astype(F32)
     return np.where(a < b, b, a) + log(F32(1) + exp(gap)).astype(np.float64)
+
+
+def saturate(x, limit):
+    """The nearest number from -limit to limit. Parameters: x (integer array), limit (int). Returns an array like x."""
+    return np.clip(x, -limit, limit)
+
+
+def requantise_half_up(x, multiplier, shift):
+    """Scale integers by m / 2^s, to the nearest integer, halves towards plus infinity: one rounding.
+
+        y[b, n] = (x[b, n] m[n] + 2^(s[n] - 1)) >> s[n]
+
+    Parameters
+    ----------
+    x : int32 [B, N]
+    multiplier : int32 [N] or [1], >= 0        m.
+    shift : int8, as many, 1 to 62             s.
+
+    Returns
+    -------
+    int64 [B, N]                               Exact: no step can overflow. The caller saturates, or proves that it need not.
+
+    Raises
+    ------
+    DTypeError, ShapeError, RangeError
+
+    Notes
+    -----
+    Twin: BITS. Source: `docs/arithmetic.md`, A5.
+    """
+    check_requantise(x, multiplier, shift)
+    wide = shift.astype(np.int64)
+    return (x.astype(np.int64) * multiplier + (np.int64(1) << (wide - 1))) >> wide
+
+
+def check_requantise(x, multiplier, shift):
+    """Validate the arguments of `requantise_half_up`. Parameters: x, multiplier, shift."""
+    checks.array("x", x, np.int32, (None, None))
+    checks.array("multiplier", multiplier, np.int32, (None,))
+    if multiplier.size != 1:
+        checks.array("multiplier", multiplier, np.int32, x.shape[1:])
+    checks.array("shift", shift, np.int8, multiplier.shape)
+    if multiplier.size and multiplier.min() < 0:
+        raise RangeError(f"multiplier: got {multiplier.min()}, expected 0 to 2147483647")
+    if shift.size and not (1 <= shift.min() and shift.max() <= 62):
+        raise RangeError(f"shift: got {shift.min()} to {shift.max()}, expected 1 to 62")

@@ -13,18 +13,18 @@ L0, L1, L2, L3, L4, L5, L6, L7, L8 = LOG_POLYNOMIAL
 N0, N1, N2, N3, N4, N5, N6 = TANH_NUMERATOR
 D0, D1, D2, D3 = TANH_DENOMINATOR
 HALF, ONE = F32(0.5), F32(1)
-BIAS, MANTISSA = np.int32(127), np.int32(23)
+MANTISSA, ONE_BITS = np.int32(23), ONE.view(np.int32)
 
 
 @scalar
 def exp32(x):
     x = EXP_LOW if x < EXP_LOW else (EXP_HIGH if x > EXP_HIGH else x)
-    n = (x * LOG2_E + ROUND_MAGIC) - ROUND_MAGIC
+    rounded = x * LOG2_E + ROUND_MAGIC  # its low bits are the whole number n
+    n = rounded - ROUND_MAGIC
     r = (x - n * LN2_HIGH) - n * LN2_LOW
     p = ((((E0 * r + E1) * r + E2) * r + E3) * r + E4) * r + E5
     y = (p * (r * r) + r) + ONE
-    whole = np.int32(n if n == n else F32(0))
-    power = np.int32(np.int32(whole + BIAS) << MANTISSA)
+    power = np.int32(np.int32(F32(rounded).view(np.int32) << MANTISSA) + ONE_BITS)
     return y * power.view(F32)
 
 
@@ -59,6 +59,17 @@ def log_add64(a, b):
     return (b if a < b else a) + np.float64(log32(ONE + exp32(gap)))
 
 
+@scalar
+def saturate64(x, limit):
+    return min(max(x, -limit), limit)
+
+
+@scalar
+def requantise64(x, multiplier, shift):
+    wide = np.int64(shift)
+    return np.int64(np.int64(x) * np.int64(multiplier) + (np.int64(1) << np.int64(wide - 1))) >> wide
+
+
 @kernel
 def _exp(x, out):
     for i in range(x.size):
@@ -87,6 +98,14 @@ def _sigmoid(x, out):
 def _log_add(a, b, out):
     for i in range(a.size):
         out[i] = log_add64(a[i], b[i])
+
+
+@kernel
+def _requantise(x, multiplier, shift, out):
+    step = np.int64(multiplier.size > 1)
+    for b in range(x.shape[0]):
+        for n in range(x.shape[1]):
+            out[b, n] = requantise64(x[b, n], multiplier[n * step], shift[n * step])
 
 
 def _elementwise(loop, x):
@@ -122,4 +141,12 @@ def log_add(a, b):
     checks.array("b", b, np.float64, a.shape)
     out = np.empty_like(a)
     _log_add(a, b, out)
+    return out
+
+
+@twin_of(numerics.requantise_half_up, agree=BITS)
+def requantise_half_up(x, multiplier, shift):
+    numerics.check_requantise(x, multiplier, shift)
+    out = np.empty(x.shape, np.int64)
+    _requantise(x, multiplier, shift, out)
     return out

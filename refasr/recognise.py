@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refasr import stages, words
+from refasr import models, stages, words
 from refasr.audio import SAMPLE_RATE_HZ
 from refasr.audio.chunks import split
 from refasr.decoders import BeamDecoder, GreedyDecoder, LatticeSettings
@@ -26,8 +26,6 @@ from refasr.features import framing
 from refasr.features.profiles import PROFILES
 from refasr.result import Result
 from refasr.shipped import model_path
-from refasr.transducer.model import assemble
-from refasr.transducer.model_file import load_model
 from refasr.twins import select
 
 F32 = np.float32
@@ -41,7 +39,7 @@ class StreamState(NamedTuple):
     samples : int                       Samples so far.
     features : OnlineState              Samples that wait for a window.
     stack : float32 [<stack, F]         Normalised frames that wait for a stack.
-    encoder : tuple of LstmState        One a layer.
+    encoder : tuple of LstmState        One a layer; IntegerState of an integer model.
     search : SearchState or BeamState   Of `refasr.stages`.
     """
 
@@ -56,7 +54,7 @@ class Output(NamedTuple):
     """What one chunk gave.
 
     written : list of Emission or Stretch    What the search wrote: units, or arcs of the graph (see `refasr.stages`).
-    encodings : float32 [T, D]               The encoder's output for its frames.
+    encodings : float32 or int8 [T, D]       The encoder's output for its frames.
     """
 
     written: object
@@ -68,7 +66,7 @@ class Recogniser:
 
     Parameters
     ----------
-    model : Model                                            From `model_file.load_model`.
+    model : Model or IntegerModel                            From `models.load`.
     backend : "fast" or "reference"
     record : function of (key, inputs, outputs), or None     Told what passes each stage (see `refasr.stages`).
     search : SearchSettings or None                          Beam search; None is greedy.
@@ -79,7 +77,7 @@ class Recogniser:
 
     def __init__(self, model, backend="fast", record=None, search=None, phrases=(), lattice=LatticeSettings()):
         self.model, self.backend = model, select(backend)
-        self.network = assemble(model, self.backend)
+        self.network = models.assemble(model, self.backend)
         self.frame_seconds = model.architecture.stack * PROFILES[model.architecture.profile].hop_samples / SAMPLE_RATE_HZ
         self.decoder = GreedyDecoder(model, self.network, phrases) if search is None else BeamDecoder(
             model, self.network, self.backend, search, lattice, phrases, self.frame_seconds)
@@ -111,7 +109,7 @@ class Recogniser:
         ------
         FormatError                        No such model, or not a model.
         """
-        return cls(load_model(model_path(name_or_path)), backend, **decoder)
+        return cls(models.load(model_path(name_or_path)), backend, **decoder)
 
     def start(self):
         """State before the first sample. Returns a StreamState."""

@@ -55,7 +55,7 @@ class Result:
 
     text : of the best hypothesis; words : tuple of Word; duration : seconds of audio given; conf : 0 to 1 for the whole,
     0 when no word was heard; nbest : tuple of Hypothesis, best first, no text twice; lattice : Lattice, or None after
-    greedy search.
+    greedy search; rescored : "first" or "second", the pass it is of, where a second was asked for, else None.
     """
 
     text: str
@@ -64,13 +64,18 @@ class Result:
     conf: float
     nbest: tuple
     lattice: object = dataclasses.field(default=None, compare=False)
+    rescored: object = None
 
     def as_json(self):
-        """Keys duration, text, conf, words, nbest, as `refasr transcribe --format jsonl` writes them. Returns a dict."""
+        """What `refasr transcribe --format jsonl` writes: duration, text, conf, words, nbest; pass, if a second was asked for.
+
+        Returns a dict.
+        """
         words = [{"word": word.word, "start": round(word.start, PLACES_SECONDS), "end": round(word.end, PLACES_SECONDS),
                   "conf": round(word.conf, PLACES_SCORE)} for word in self.words]
         return {"duration": round(self.duration, PLACES_SECONDS), "text": self.text, "conf": round(self.conf, PLACES_SCORE),
-                "words": words, "nbest": [hypothesis.as_json() for hypothesis in self.nbest]}
+                "words": words, "nbest": [hypothesis.as_json() for hypothesis in self.nbest],
+                **({} if self.rescored is None else {"pass": self.rescored})}
 
 
 def confidence(log_probabilities):

@@ -8,7 +8,7 @@ import pathlib
 from refasr.errors import FormatError
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
-MODELS = {"default": ("small.refasr", "float.npz"), "float": ("float.npz",)}  # by name, the best first
+MODELS = {"default": ("small.refasr", "float.npz"), "float": ("float.npz",), "int8": ("int8.refasr",)}  # by name, the best first
 HOMES = (PACKAGE / "data", PACKAGE.parent / "data")  # inside a wheel; in a checkout or an editable install
 
 

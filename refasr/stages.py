@@ -12,6 +12,8 @@
     K6      audio encodings [T, D]           units with their frame and probability     SearchState
             (with beam search)               Stretches of flow along arcs               BeamState
 
+With an integer model, what passes from K2 on is codes (`docs/arithmetic.md`), up to the logits of K5.
+
 Sound runs through K0, K1, K2, K3.0, K3.1 ... and K6, which holds K4 and K5. `refasr.recognise` is that chain.
 """
 
@@ -24,7 +26,6 @@ from refasr import checks
 from refasr.errors import RangeError
 from refasr.features import normalise
 from refasr.features.online import OnlineFeatures, stack_frames
-from refasr.nn import lstm
 from refasr.search import beam, boost, greedy, hypotheses
 from refasr.search.hypotheses import Beam
 
@@ -99,7 +100,7 @@ def stages_of(model, network, backend, search=None):
     Parameters
     ----------
     model : Model            Gives the features and their normalisation.
-    network : Network        From `model.assemble`.
+    network : Network        From `model.assemble`, or an IntegerNetwork.
     backend : Backend        From `twins.select`.
     search : Stage or None   K6 of a decoder; None is greedy search.
 
@@ -108,7 +109,7 @@ def stages_of(model, network, backend, search=None):
     dict of str to Stage    In the order in which sound meets them.
     """
     layers = [layer_stage(network.encoder, index) for index in range(len(network.encoder.layers))]
-    stages = [samples_stage(), features_stage(model, backend), stacking_stage(model), *layers, predictor_stage(network),
+    stages = [samples_stage(), features_stage(model, backend), stacking_stage(model, network), *layers, predictor_stage(network),
               joiner_stage(network), search or search_stage(network)]
     return {stage.key: stage for stage in stages}
 
@@ -148,28 +149,26 @@ def features_stage(model, backend):
     return Stage("K1", "filter bank", features.start, features.step)
 
 
-def stacking_stage(model):
-    """K2. Parameters: model. Returns a Stage."""
+def stacking_stage(model, network):
+    """K2, which ends in what the network takes: the integer one, codes. Parameters: model, network. Returns a Stage."""
     normaliser = normalise.Normaliser(model.mean, model.reciprocal_deviation)
 
     def step(frames, waiting):
-        return stack_frames(normalise.apply(frames, normaliser), waiting, model.architecture.stack)
+        stacked, waiting = stack_frames(normalise.apply(frames, normaliser), waiting, model.architecture.stack)
+        return network.encoder.enter(stacked), waiting
     return Stage("K2", "normalisation and stacking", lambda: np.zeros((0, model.mean.size), F32), step)
 
 
 def layer_stage(encoder, index):
     """K3, one layer. Parameters: encoder, index. Returns a Stage."""
-    weights = encoder.layers[index].lstm
-
     def step(frames, state):
         return encoder.encode_layer(index, frames, state)
-    return Stage(f"K3.{index}", f"encoder layer {index}", lambda: lstm.zero_state(weights), step)
+    return Stage(f"K3.{index}", f"encoder layer {index}", lambda: encoder.start()[index], step)
 
 
 def predictor_stage(network):
     """K4. Parameters: network. Returns a Stage."""
-    weights = network.predictor.layer.lstm
-    return Stage("K4", "predictor", lambda: lstm.zero_state(weights), network.predictor.predict)
+    return Stage("K4", "predictor", network.predictor.before, network.predictor.predict)
 
 
 def joiner_stage(network):

@@ -15,10 +15,10 @@ ENTRY = re.compile(r"(\*{0,2}\w+(?:, \*{0,2}\w+)*) : ")
 SENTENCE = re.compile(r"Parameters: ([^.]*)\.")
 ASIDES = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 TYPE = re.compile(r"(?:u?int|float)\d+|bool|int|float|str|Path")
-PLUMBING = {"jit.py", "simd.py", "simd_int8.py"}  # the importer of Numba, and the instructions written with it
+PLUMBING = {"jit.py", "hints.py", "simd.py", "simd_int8.py", "simd_gaps.py"}  # the importer of Numba, and what is written with it
 # Their raw loads and stores escape the bounds checks of pass three: they are listed here, and tested by test_canaries.py.
-RAW = {"refasr.hw.codec_fast", "refasr.hw.gemm_fast", "refasr.nn.lstm_fast", "refasr.nn.product_fast",
-       "refasr.transducer.joiner_fast"}
+RAW = {"refasr.hw.codec_fast", "refasr.hw.gemm_fast", "refasr.hw.gemm_gaps_fast", "refasr.nn.lstm_fast",
+       "refasr.nn.product_fast", "refasr.transducer.joiner_fast", "refasr.compress.integer_layer_fast"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

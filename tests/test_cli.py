@@ -73,7 +73,7 @@ def test_help_is_quick():
 
 @pytest.mark.parametrize("name", cli.commands())
 def test_command_keeps_the_protocol(name, capsys):
-    module = importlib.import_module(f"refasr.cli.{name}")
+    module = importlib.import_module(f"refasr.cli.{cli.module_of(name)}")
     assert module.HELP == cli.help_line(name)
     assert len(module.HELP.splitlines()) == 1 and f"refasr {name}" in module.EPILOG
     assert exit_code([name, "--help"]) == 0

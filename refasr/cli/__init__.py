@@ -21,7 +21,8 @@ import sys
 from refasr import __version__
 from refasr.errors import RefasrError
 
-ORDER = ("transcribe", "evaluate", "info", "align", "lattice", "features", "plot", "train")
+ORDER = ("transcribe", "listen", "evaluate", "info", "align", "lattice", "second-pass", "features", "plot", "trace",
+         "pack", "unpack", "hw", "train", "label")
 FOLDER = pathlib.Path(__file__).resolve().parent
 INTERRUPTED, BROKEN_PIPE = 130, 141  # 128 + signal number, as a shell reports them
 EPILOG = """examples:
@@ -32,12 +33,17 @@ EPILOG = """examples:
 
 def commands():
     """Names of the sub-commands that exist, in the order of `--help`."""
-    return tuple(name for name in ORDER if (FOLDER / f"{name}.py").exists())
+    return tuple(name for name in ORDER if (FOLDER / f"{module_of(name)}.py").exists())
+
+
+def module_of(name):
+    """Name of a sub-command's module. Parameters: name. Returns str."""
+    return name.replace("-", "_")
 
 
 def help_line(name):
     """The HELP string of a sub-command, without importing it. Parameters: name. Returns str."""
-    for node in ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8")).body:
+    for node in ast.parse((FOLDER / f"{module_of(name)}.py").read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["HELP"]:
             return ast.literal_eval(node.value)
     return ""
@@ -61,7 +67,7 @@ def parser_for(chosen):
     top.add_argument("--debug", action="store_true", help="show the traceback of an error; may stand anywhere")
     subparsers = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in commands():
-        module = importlib.import_module(f"refasr.cli.{name}") if name == chosen else None
+        module = importlib.import_module(f"refasr.cli.{module_of(name)}") if name == chosen else None
         line = help_line(name)
         parser = subparsers.add_parser(name, help=line, description=line, epilog=module and module.EPILOG, **style)
         if module:

@@ -1,12 +1,14 @@
-"""`refasr plot`: figures of what the recogniser does with a recording."""
+"""`refasr plot`: figures of what the recogniser does with a recording, and of what training does to its weights."""
 
 import pathlib
 
-HELP = "draw a figure of a recording: alignment, features or lattice"
+HELP = "draw a figure of a recording (alignment, features, lattice) or of a training run (weights, sparsity)"
 EPILOG = """examples:
   refasr plot alignment recording.wav turn on the kitchen lights -o alignment.png
   refasr plot features recording.wav -o features.svg --profile refasr
   refasr plot lattice recording.lat -o lattice.pdf --max-arcs 40
+  refasr plot weights work/small -o weights.png
+  refasr plot sparsity work/small -o sparsity.png
 
 The suffix of OUT chooses the kind of file: png, svg or pdf. Needs Matplotlib: pip install 'refasr[plots]'.
 """
@@ -29,10 +31,14 @@ def add_arguments(parser):
     lattice = figures.add_parser("lattice", help="the alternatives that a search kept, over time", allow_abbrev=False)
     lattice.add_argument("file", metavar="FILE", help="lattice, as refasr transcribe --lattice writes it")
     lattice.add_argument("--max-arcs", type=channel_number, default=60, metavar="N", help="draw the N best arcs; default 60")
+    weights = figures.add_parser("weights", help="how weights drift to the levels of their codes", allow_abbrev=False)
+    sparsity = figures.add_parser("sparsity", help="how zeros spread over the epochs", allow_abbrev=False)
+    for figure in (weights, sparsity):
+        figure.add_argument("folder", metavar="FOLDER", help="work folder of a run with [quantise] or [sparsify]")
     for figure in (alignment, features):
         figure.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0")
         figure.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
-    for figure in (alignment, features, lattice):
+    for figure in (alignment, features, lattice, weights, sparsity):
         figure.add_argument("-o", "--output", metavar="OUT", required=True, help="file to write")
 
 
@@ -44,7 +50,8 @@ def run(options):
     if suffix not in SUFFIXES:
         options.refuse(f"--output: got {options.output!r}, expected a name that ends in {', '.join(SUFFIXES)}")
     figure = checks.extra("matplotlib.figure", "plots").Figure(figsize=SIZE_INCHES, dpi=DOTS_AN_INCH, layout="constrained")
-    draw = {"alignment": draw_alignment, "features": draw_features, "lattice": draw_lattice}[options.figure]
+    draw = {"alignment": draw_alignment, "features": draw_features, "lattice": draw_lattice, "weights": draw_weights,
+            "sparsity": draw_sparsity}[options.figure]
     draw(options, figure.add_subplot())
     with whole_file(options.output) as file:
         figure.savefig(file, format=suffix[1:])
@@ -82,3 +89,21 @@ def draw_lattice(options, ax):
     from refasr.lattice.formats import read_lattice
     from refasr.plot import lattice as figure
     figure.draw(read_lattice(options.file), ax, options.max_arcs)
+
+
+def draw_weights(options, ax):
+    """Histograms of a run's weights. Parameters: options, ax."""
+    from refasr.plot import weights as figure
+    from refasr.train.snapshots import read_snapshots
+    figure.draw(read_snapshots(options.folder), ax)
+
+
+def draw_sparsity(options, ax):
+    """The pattern of zeros, and below it each tensor's share. Parameters: options, ax."""
+    from refasr.plot import sparsity as figure
+    from refasr.train.snapshots import read_snapshots
+    snapshots, whole = read_snapshots(options.folder), ax.figure
+    ax.remove()
+    pattern, layers = whole.subplots(2, 1, gridspec_kw={"height_ratios": [1, 1.3]})
+    figure.draw_pattern(snapshots, pattern)
+    figure.draw_layers(snapshots, layers)

@@ -13,6 +13,7 @@ EPILOG = """examples:
   refasr transcribe --format srt calls/ -o captions/
   refasr transcribe --beam 16 --nbest 5 recording.wav
   refasr transcribe --phrases contacts.json --lattice out.svg recording.wav
+  refasr transcribe --second-pass 127.0.0.1:7700 recording.wav
   arecord -f S16_LE -r 16000 -d 5 | refasr transcribe -
 
 FILE is WAV, FLAC or Ogg, a folder (searched to any depth), a pattern, or - for standard input. Other rates and several
@@ -22,6 +23,9 @@ total); of a failure: file, error. Times are seconds, scores natural logarithms,
 
 --nbest K prints the K best readings of a recording, a line each: total score, text; JSON holds them in nbest. --lattice writes
 all that was kept of the search; the suffix chooses the format, and of several recordings {} becomes the name.
+
+--second-pass sends the lattice, no audio, to `refasr second-pass serve`, whose larger language models choose again. Where
+there is no answer in time, or none to trust, the first pass's result is given, with a notice; JSON says which it is in pass.
 
 srt and vtt are captions, textgrid is for Praat: a file a recording, so several need -o FOLDER and become FOLDER/NAME.srt.
 ctm and trn are for NIST tools and name each recording by its file's name without folder and suffix.
@@ -42,7 +46,7 @@ def channel_number(text):
 
 def add_arguments(parser):
     """Declare options and operands. Parameters: parser."""
-    from refasr.cli import recogniser, workers
+    from refasr.cli import recogniser, second_pass, workers
     parser.add_argument("files", metavar="FILE", nargs="+", help="recording, folder, pattern, or - for standard input")
     parser.add_argument("--format", choices=TOGETHER[:3] + APART[:2] + ("ctm",) + APART[2:] + ("trn",), default="text",
                         help="text (default; with names if there are several files), json (a list), jsonl (an object a line) "
@@ -52,6 +56,10 @@ def add_arguments(parser):
     parser.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
     parser.add_argument("--nbest", type=recogniser.width, metavar="K", help="give the K best readings, 1 to 64")
     parser.add_argument("--lattice", metavar="OUT", help="write the lattice: .fst .slf .kaldi .dot .svg, or .lat, compact")
+    parser.add_argument("--second-pass", type=second_pass.address, metavar="HOST:PORT",
+                        help="let a service's larger models choose again; see refasr second-pass")
+    parser.add_argument("--second-pass-timeout", type=second_pass.seconds, metavar="S",
+                        help="seconds to wait for it, for each recording; default 3")
     parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output, all or nothing")
     workers.add_options(parser)
     parser.add_argument("--resume", action="store_true", help="go on after an interruption; with --format jsonl -o OUT")
@@ -87,6 +95,10 @@ def check_usage(options):
         options.refuse("FILE: got -, expected files with --workers, --scheduler and --resume; standard input is read once, here")
     if options.lattice is not None and options.beam == 1 and options.phrases is None:
         options.refuse("--lattice: got --beam 1, expected a wider beam; greedy search has one hypothesis")
+    if options.second_pass is not None and ((options.beam == 1 and options.phrases is None) or options.resume):
+        options.refuse("--second-pass: got it with --beam 1 or --resume, expected a wider beam, for its lattice, and one run")
+    if options.second_pass_timeout is not None and options.second_pass is None:
+        options.refuse("--second-pass-timeout: got it alone, expected --second-pass HOST:PORT with it")
     if options.resume and (options.format != "jsonl" or options.output is None):
         options.refuse("--resume: got it alone, expected --format jsonl and -o OUT with it")
 
@@ -145,7 +157,8 @@ def generate(options, items, failures, out):
     from refasr.transcribe import Outcome, transcribe_files
     progress, good = Progress(items), [name for name, error in items if error is None]
     lattices = lattice_targets(options, good)
-    with executor_of(options, len(good)) as executor:
+    tell = lambda line: (progress.clear(), complain(line))
+    with executor_of(options, len(good)) as executor, improver_of(options, tell) as improve:
         done = transcribe_files(spec_of(options, complain), good, executor, channel=options.channel, strict=options.strict)
         for name, error in progress:
             outcome = next(done) if error is None else Outcome(name, error, ())
@@ -157,7 +170,24 @@ def generate(options, items, failures, out):
                 complain(line)
             if failed:
                 failures.append(name)
-            elif lattices:
+                yield name, outcome.result
+                continue
+            result = improve(outcome.result)
+            if lattices:
                 from refasr.lattice.formats import write_lattice
-                write_lattice(outcome.result.lattice, lattices[name])
-            yield name, outcome.result
+                write_lattice(result.lattice, lattices[name])
+            yield name, result
+
+
+@contextlib.contextmanager
+def improver_of(options, tell):
+    """What is done to each Result after recognition. Parameters: options, tell (function of a line). Gives a function."""
+    if options.second_pass is None:
+        yield lambda result: result
+        return
+    from refasr.rescoring.client import TIMEOUT_SECONDS, Client
+    client = Client(*options.second_pass, options.second_pass_timeout or TIMEOUT_SECONDS, tell)
+    try:
+        yield client.improve
+    finally:
+        client.close()

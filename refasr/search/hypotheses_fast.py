@@ -9,7 +9,6 @@ import numpy as np
 
 from refasr.jit import scalar
 
-F32 = np.float32
 NODE, BOOST, SLOT, SUFFIX = 0, 1, 2, 3      # columns of Pool.whole; the suffix takes the rest
 TOTAL, ACOUSTIC, DELTA = 0, 1, 2            # columns of Found.score
 PARENT, LABEL, AFTER = 0, 1, 2              # columns of Found.whole; AFTER is the next state of the phrase automaton
@@ -41,16 +40,16 @@ class Texts(NamedTuple):
     key: np.ndarray         # uint64 [N]
     frame: np.ndarray       # int64 [N]   last used in, or FREE
     turn: np.ndarray        # int64 [1]   where to look for room next
-    text: np.ndarray        # float32 [N, J]
-    h: np.ndarray           # float32 [N, P]
-    c: np.ndarray           # float32 [N, P]
+    text: np.ndarray        # [N, J], and below, of the scorer's types
+    h: np.ndarray           # [N, P]
+    c: np.ndarray           # [N, P]
 
     @classmethod
     def of(cls, size, weights):
         """Room for some states. Parameters: size, weights (Scorer). Returns a Texts."""
-        width, joint = weights.gain.size, weights.output.shape[0]
-        return cls(np.zeros(size, np.uint64), np.full(size, FREE, np.int64), np.zeros(1, np.int64),
-                   np.empty((size, joint), F32), np.empty((size, width), F32), np.empty((size, width), F32))
+        width, joint, _ = weights.widths
+        rooms = [np.empty((size, n), dtype) for n, dtype in zip((joint, width, width), weights.types[1:])]
+        return cls(np.zeros(size, np.uint64), np.full(size, FREE, np.int64), np.zeros(1, np.int64), *rooms)
 
 
 class Found(NamedTuple):

@@ -12,6 +12,8 @@ import numpy as np
 from refasr import checks, numerics
 from refasr.errors import RangeError
 from refasr.nn.layer_norm import EPSILON
+from refasr.search import integer_scorer
+from refasr.search.log_softmax import log_softmax, ordered_sum
 
 F32 = np.float32
 
@@ -29,9 +31,21 @@ class Scorer(NamedTuple):
     output: np.ndarray       # (J, V)
     output_bias: np.ndarray  # (V,)
 
+    @property
+    def widths(self):
+        """P, J and V."""
+        return self.gain.size, *self.output.shape
+
+    @property
+    def types(self):
+        """Of audio and text projections, and of the predictor's h and c."""
+        return F32, F32, F32, F32
+
 
 def scorer_of(network):
-    """The weights of a network's text side. Parameters: network (from `model.assemble`). Returns a Scorer."""
+    """The weights of a network's text side. Parameters: network. Returns a Scorer, or an IntegerScorer of an IntegerNetwork."""
+    if hasattr(network, "scorer"):
+        return network.scorer
     layer, joiner = network.predictor.layer, network.joiner
     arrays = (network.predictor.table, *layer.lstm, layer.gain, layer.bias, joiner.text, joiner.output, joiner.output_bias)
     return Scorer(*map(np.ascontiguousarray, arrays))
@@ -56,11 +70,6 @@ def ordered_product(x, weights, start):
     return total
 
 
-def ordered_sum(x):
-    """Sums of rows from the first element to the last. Parameters: x, float32 [B, N], N >= 1. Returns float32 [B]."""
-    return np.add.accumulate(x, axis=1)[:, -1].copy()
-
-
 def next_text(labels, h, c, scorer):
     """Take one label each into some hypotheses.
 
@@ -70,7 +79,7 @@ def next_text(labels, h, c, scorer):
     ----------
     labels : int32 [B], 0 <= label < V    The unit just written; blank at the start.
     h, c : float32 [B, P]                 State of the predictor before it.
-    scorer : Scorer
+    scorer : Scorer                       An IntegerScorer takes and gives the types of `integer_scorer.next_text`.
 
     Returns
     -------
@@ -84,6 +93,8 @@ def next_text(labels, h, c, scorer):
     -----
     Twin: BITS. Cost: B*((E+P)*4P + P*J) MAC.
     """
+    if isinstance(scorer, integer_scorer.IntegerScorer):
+        return integer_scorer.next_text(labels, h, c, scorer)
     check_text(labels, h, c, scorer)
     a = ordered_product(h, scorer.recurrent, scorer.bias)
     for k, column in enumerate(scorer.table[labels].T):
@@ -108,7 +119,7 @@ def unit_scores(audio, text, scorer):
     ----------
     audio : float32 [J]       Projected encoding of the frame, bias included.
     text : float32 [B, J]     From `next_text`.
-    scorer : Scorer
+    scorer : Scorer           An IntegerScorer takes the types of `integer_scorer.unit_scores`.
 
     Returns
     -------
@@ -122,13 +133,11 @@ def unit_scores(audio, text, scorer):
     -----
     Twin: BITS. Cost: B*J*V MAC, B*(J+V) exponentials.
     """
+    if isinstance(scorer, integer_scorer.IntegerScorer):
+        return integer_scorer.unit_scores(audio, text, scorer)
     check_scores(audio, text, scorer)
     hidden = numerics.tanh((audio + text).ravel()).reshape(text.shape)
-    z = ordered_product(hidden, scorer.output, scorer.output_bias)
-    peak = z.max(axis=1, keepdims=True)
-    below = z - peak
-    mass = ordered_sum(numerics.exp(below.ravel()).reshape(z.shape))
-    return below - numerics.log(mass)[:, None]
+    return log_softmax(ordered_product(hidden, scorer.output, scorer.output_bias))
 
 
 def check_text(labels, h, c, scorer):
@@ -150,6 +159,8 @@ def check_scores(audio, text, scorer):
 
 def check_scorer(scorer):
     """Validate the weights: shapes that fit together. Parameters: scorer."""
+    if isinstance(scorer, integer_scorer.IntegerScorer):
+        return integer_scorer.check_scorer(scorer)
     checks.array("table", scorer.table, F32, (None, None))
     checks.array("gain", scorer.gain, F32, (None,))
     checks.array("text", scorer.text, F32, (scorer.gain.size, None))

@@ -4,10 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refasr.jit import kernel, scalar
+from refasr.jit import chosen_by_class, kernel, scalar
 from refasr.nn.layer_norm import EPSILON
-from refasr.numerics_fast import exp32, log32, sigmoid32, tanh32
+from refasr.numerics_fast import sigmoid32, tanh32
+from refasr.search import integer_scorer_fast
 from refasr.search import scorer as reference
+from refasr.search.integer_scorer import IntegerScorer
+from refasr.search.log_softmax_fast import log_softmax_row
 from refasr.twins import BITS, twin_of
 
 F32 = np.float32
@@ -90,7 +93,7 @@ def cell(gates, h, c, gain, shift, normal):
 
 
 @scalar
-def text_rows(labels, n, scorer, work, text, h, c):
+def float_text_rows(scorer, labels, n, work, text, h, c):
     """The first n rows take a label each; `h` and `c` are the states before, and then those after."""
     table, gates, embedded, normal = scorer.table, work.gates, work.embedded, work.normal
     for i in range(n):
@@ -108,7 +111,7 @@ def text_rows(labels, n, scorer, work, text, h, c):
 
 
 @scalar
-def score_rows(audio, text, n, scorer, hidden, logp):
+def float_score_rows(scorer, audio, text, n, hidden, logp):
     """The first n hypotheses in one frame; `hidden` [B, J] is room to work in."""
     for i in range(n):
         for j in range(audio.size):
@@ -116,18 +119,35 @@ def score_rows(audio, text, n, scorer, hidden, logp):
     fill_rows(scorer.output_bias, n, logp)
     _add_products(hidden, n, scorer.output, logp)
     for i in range(n):
-        row = logp[i]
-        peak = row[0]
-        for v in range(1, row.size):
-            peak = max(peak, row[v])
-        for v in range(row.size):
-            row[v] -= peak
-        mass = exp32(row[0])
-        for v in range(1, row.size):
-            mass += exp32(row[v])
-        shift = log32(mass)
-        for v in range(row.size):
-            row[v] -= shift
+        log_softmax_row(logp[i])
+
+
+@scalar
+def integer_score_rows(scorer, audio, text, n, hidden, logp):
+    """The same in integers; needs no room."""
+    integer_scorer_fast.integer_score_rows(scorer, audio, text, n, logp)
+
+
+@chosen_by_class
+def _text_rows(kind):
+    return integer_scorer_fast.integer_text_rows if kind is IntegerScorer else float_text_rows
+
+
+@chosen_by_class
+def _score_rows(kind):
+    return integer_score_rows if kind is IntegerScorer else float_score_rows
+
+
+@scalar
+def text_rows(labels, n, scorer, work, text, h, c):
+    """The first n rows take a label each; `h` and `c` are the states before, and then those after."""
+    _text_rows(scorer, labels, n, work, text, h, c)
+
+
+@scalar
+def score_rows(audio, text, n, scorer, hidden, logp):
+    """The first n hypotheses in one frame; `hidden` float32 [B, J] is room to work in."""
+    _score_rows(scorer, audio, text, n, hidden, logp)
 
 
 class Work(NamedTuple):
@@ -139,7 +159,9 @@ class Work(NamedTuple):
 
     @classmethod
     def of(cls, size, scorer):
-        """Room for some rows. Parameters: size, scorer (Scorer). Returns a Work."""
+        """Room for some rows. Parameters: size, scorer. Returns a Work, or an IntegerWork for an IntegerScorer."""
+        if isinstance(scorer, IntegerScorer):
+            return integer_scorer_fast.IntegerWork.of(scorer)
         return cls(*(np.empty((size, width), F32) for width in (scorer.bias.size, scorer.table.shape[1], scorer.gain.size)))
 
 
@@ -155,6 +177,8 @@ def _scores(audio, text, n, scorer, hidden, logp):
 
 @twin_of(reference.next_text, agree=BITS)
 def next_text(labels, h, c, scorer):
+    if isinstance(scorer, IntegerScorer):
+        return integer_scorer_fast.next_text(labels, h, c, scorer)
     reference.check_text(labels, h, c, scorer)
     text, h_after, c_after = np.empty((labels.size, scorer.text.shape[1]), F32), h.copy(), c.copy()
     _texts(labels, labels.size, scorer, Work.of(labels.size, scorer), text, h_after, c_after)
@@ -163,6 +187,8 @@ def next_text(labels, h, c, scorer):
 
 @twin_of(reference.unit_scores, agree=BITS)
 def unit_scores(audio, text, scorer):
+    if isinstance(scorer, IntegerScorer):
+        return integer_scorer_fast.unit_scores(audio, text, scorer)
     reference.check_scores(audio, text, scorer)
     logp = np.empty((len(text), scorer.output.shape[1]), F32)
     _scores(audio, text, len(text), scorer, np.empty_like(text), logp)

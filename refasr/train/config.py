@@ -7,7 +7,12 @@ import tomllib
 from refasr import checks
 from refasr.audio.augment import AugmentSettings
 from refasr.errors import FormatError
+from refasr.train import distil, quantise_aware, sparsify
+from refasr.train.distil import DistilSettings
+from refasr.train.examples import KEEP
 from refasr.train.objective import ObjectiveSettings
+from refasr.train.quantise_aware import QuantiseSettings
+from refasr.train.sparsify import SparsifySettings
 from refasr.transducer.model import Architecture
 
 
@@ -19,6 +24,9 @@ class DataSettings:
     where : terms `column=value`.
     copies : times each recording is heard in an epoch, augmented anew each time.
     fraction : chance that a recording is heard at all in each of these times.
+    final_fraction, from_step, to_step : the fraction moves in a straight line from `fraction` at from_step to final_fraction at
+        to_step, so that labelled and unlabelled speech are mixed by a schedule; it is that of the step at which an epoch begins.
+        -1 leaves it as it is.
     join : up to so many recordings of one speaker are said in a row.
     least_confidence : recordings whose `extra` is `pseudo:X` with X below this are left out.
     """
@@ -27,6 +35,9 @@ class DataSettings:
     where: tuple = ()
     copies: int = 1
     fraction: float = 1.0
+    final_fraction: float = KEEP
+    from_step: int = 0
+    to_step: int = 0
     join: int = 1
     least_confidence: float = -1e9
 
@@ -90,7 +101,11 @@ class BatchSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """The whole of it. `folder` is where relative paths start; `work` receives checkpoints and the log."""
+    """The whole of it. `folder` is where relative paths start; `work` receives checkpoints and the log.
+
+    Tables: [model], [objective], [augment], [schedule], [batch], [noise], [rooms]; [[data]] and [[evaluate]], several times; and
+    the techniques [quantise], [sparsify] and [distil], each described by its settings class. All can be combined.
+    """
 
     folder: pathlib.Path
     name: str = "model"
@@ -109,6 +124,9 @@ class TrainConfig:
     augment: AugmentSettings = AugmentSettings()
     schedule: ScheduleSettings = ScheduleSettings()
     batch: BatchSettings = BatchSettings()
+    quantise: QuantiseSettings | None = None
+    sparsify: SparsifySettings | None = None
+    distil: DistilSettings | None = None
 
     def path(self, relative):
         """Resolve a path of the configuration. Parameters: relative. Returns a Path."""
@@ -116,7 +134,8 @@ class TrainConfig:
 
 
 SECTIONS = {"model": Architecture, "objective": ObjectiveSettings, "augment": AugmentSettings, "schedule": ScheduleSettings,
-            "batch": BatchSettings, "noise": DataSettings, "rooms": DataSettings}
+            "batch": BatchSettings, "noise": DataSettings, "rooms": DataSettings, "quantise": QuantiseSettings,
+            "sparsify": SparsifySettings, "distil": DistilSettings}
 LISTS = {"data": DataSettings, "evaluate": EvaluationSettings}
 MANY, WIDE = 10**9, 65536
 LIMITS = {
@@ -129,8 +148,19 @@ LIMITS = {
     BatchSettings: {"seconds": (0.1, MANY), "utterances": (1, MANY), "shards": (1, 64), "lead_s": (0, 60), "trail_s": (0, 60),
                     "gap_s": (0, 60), "cross_join": (0, 1), "cross_join_s": (0, MANY),
                     "mask_bins": (0, 40), "mask_frames": (0, 1000), "mask_from_step": (0, MANY)},
-    DataSettings: {"copies": (1, 1000), "fraction": (0, 1), "join": (1, 1000)},
+    DataSettings: {"copies": (1, 1000), "fraction": (0, 1), "final_fraction": (0, 1), "from_step": (0, MANY),
+                   "to_step": (0, MANY), "join": (1, 1000)},
     EvaluationSettings: {"limit": (1, MANY)},
+    QuantiseSettings: {"bits": (2, 8), "strength": (0, 1000), "from_step": (0, MANY), "to_step": (0, MANY),
+                       "round_every": (0, MANY)},
+    SparsifySettings: {"sparsity": (0, 0.99), "from_step": (0, MANY), "to_step": (0, MANY), "every": (1, MANY), "pull": (0, 1)},
+    DistilSettings: {"weight": (0, 1000), "final_weight": (0, 1000), "from_step": (0, MANY), "to_step": (0, MANY),
+                     "transducer_weight": (0, 1000)},
+}
+CHOICES = {
+    QuantiseSettings: {"method": quantise_aware.METHODS, "levels": quantise_aware.LEVELS},
+    SparsifySettings: {"method": sparsify.METHODS},
+    DistilSettings: {"nodes": distil.NODES},
 }
 
 
@@ -156,7 +186,8 @@ def check_value(place, value, default):
             check_value(place, element, default[0] if default else "text")
         return
     number = isinstance(default, (int, float)) and isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number and not isinstance(value, DataSettings if default is None else type(default)):
+    fits = dataclasses.is_dataclass(value) if default is None else isinstance(value, type(default))
+    if not number and not fits:
         raise FormatError(f"{place}: got {value!r}, expected something like {default!r}")
     if isinstance(default, int) and isinstance(value, float):
         raise FormatError(f"{place}: got {value!r}, expected a whole number")
@@ -188,6 +219,8 @@ def build(kind, values, where, **given):
         if key not in fields:
             raise FormatError(f"{where}: got unknown key {key!r}, expected one of {', '.join(fields)}")
         check_value(f"{where}: {key}", value, fields[key].default)
+        if key in CHOICES.get(kind, ()) and value not in CHOICES[kind][key]:
+            raise FormatError(f"{where}: {key}: got {value!r}, expected one of {', '.join(CHOICES[kind][key])}")
         for number in value if isinstance(value, list) else [value]:
             if key in LIMITS.get(kind, ()):
                 checks.between(f"{where}: {key}", number, *LIMITS[kind][key])

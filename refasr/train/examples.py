@@ -5,10 +5,11 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr import corpus
-from refasr.errors import FormatError
+from refasr.errors import FormatError, RangeError
 from refasr.transducer.units import encode_text
 
 SAMPLE_RATE_HZ = 16000
+KEEP = -1.0  # final_fraction where the fraction stays
 
 
 class Example(NamedTuple):
@@ -162,7 +163,15 @@ def cross_join(groups, settings, rng):
     return [group for i, group in enumerate(groups) if i not in taken] + joined
 
 
-def epoch_examples(shares, settings, batch, seed, epoch):
+def fraction_at(share, step):
+    """Chance that a recording is heard. Parameters: share (DataSettings), step (the epoch's first). Returns 0.0 to 1.0."""
+    if share.final_fraction == KEEP:
+        return share.fraction
+    done = min(max((step - share.from_step) / max(1, share.to_step - share.from_step), 0), 1)
+    return share.fraction + (share.final_fraction - share.fraction) * done
+
+
+def epoch_examples(shares, settings, batch, seed, epoch, step=0):
     """Everything heard in one epoch.
 
     Parameters
@@ -171,21 +180,29 @@ def epoch_examples(shares, settings, batch, seed, epoch):
     settings : tuple of DataSettings    One for each share.
     batch : BatchSettings
     seed, epoch : int
+    step : int                          First of the epoch: the mix of the shares may depend on it.
 
     Returns
     -------
     list of Example
+
+    Raises
+    ------
+    RangeError                          If nothing is heard.
     """
     rng = np.random.default_rng([seed, epoch])
     groups = []
     for pieces, share in zip(shares, settings):
+        fraction = fraction_at(share, step)
         for _ in range(share.copies):
-            heard = [piece for piece in pieces if share.fraction == 1 or rng.random() < share.fraction]
+            heard = [piece for piece in pieces if fraction == 1 or rng.random() < fraction]
             groups += group_by_speaker(heard, share.join, rng)
     examples = []
     for group in cross_join(groups, batch, rng):
         text, seconds = " ".join(piece.text for piece in group), sum(piece.seconds for piece in group)
         examples.append(Example(tuple(piece.index for piece in group), encode_text(text), seconds, len(examples)))
+    if not examples:
+        raise RangeError(f"[[data]] fraction: got an epoch {epoch} without recordings, expected some; raise a fraction")
     return examples
 
 

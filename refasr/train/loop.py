@@ -1,9 +1,10 @@
 """The training loop. It knows no technique: those come in through four seams.
 
-    objective(network, batch, rng)  -> named losses and gradients, summed over the batch
-    regulariser(params, step, grads) -> named losses; may add to the gradients
-    forward_weights(params, step)    -> the weights that the network computes with (fake quantisation)
-    projection(params, step)         -> after the update (masks, rounding)
+    objective(network, batch, rng, step)      -> named losses and gradients, summed over the batch
+    regulariser(params, step, grads)          -> named losses; may add to the (clipped) gradients
+    forward_weights(params, step)             -> the weights that the network computes with (fake quantisation)
+    projection(params, step, before, average) -> after the update, in place (masks, rounding); `before` are the weights that were
+                                                 updated, so that a mask needs no memory, `average` is what will be shipped
 
 A step is cut in shards that are always the same, whatever the number of threads; their gradients are added in order.
 Nothing but the moment of a checkpoint depends on the clock, so a resumed run is the same run, bit for bit.
@@ -20,6 +21,7 @@ from refasr.nn import optimiser
 from refasr.train import checkpoints
 from refasr.train.checkpoints import Progress
 from refasr.train.examples import epoch_batches, epoch_examples
+from refasr.train.settings_file import keep_settings
 from refasr.transducer.model import assemble_parameters, initialise, parameter_shapes
 from refasr.transducer.model_file import load_model
 
@@ -86,12 +88,14 @@ class Trainer:
     backend : Backend                 From `twins.select`.
     threads : int                     How many shards are worked on at once; no effect on the result.
     regulariser, forward_weights, projection : callable or None
+    deployed : callable or None       deployed(params) -> what would be shipped if the run ended now; for evaluation.
     """
 
     def __init__(self, config, shares, maker, objective, backend, threads=2,
-                 regulariser=None, forward_weights=None, projection=None):
+                 regulariser=None, forward_weights=None, projection=None, deployed=None):
         self.config, self.shares, self.maker, self.objective, self.backend = config, shares, maker, objective, backend
         self.regulariser, self.forward_weights, self.projection = regulariser, forward_weights, projection
+        self.deployed = deployed or (lambda params: params)
         self.shapes = parameter_shapes(config.model)
         self.folder = config.path(config.work)
         self.pool = ThreadPoolExecutor(threads)
@@ -102,6 +106,7 @@ class Trainer:
         """Go on from the latest checkpoint, or begin. Returns a Progress."""
         self.folder.mkdir(parents=True, exist_ok=True)
         progress = checkpoints.load_checkpoint(self.folder, sum(map(math.prod, self.shapes.values())))
+        keep_settings(self.folder, self.config, progress is not None)
         if progress is None:
             progress = self.begin()
         self.maker.mean, self.maker.reciprocal_deviation = progress.mean, progress.reciprocal_deviation
@@ -126,7 +131,7 @@ class Trainer:
         """Losses and flat gradient of one shard. Parameters: network, examples, progress, index. Returns (dict, array)."""
         batch = self.maker.make(examples, progress.epoch, progress.step)
         rng = np.random.default_rng([self.config.seed, progress.step, 5, index])
-        losses, gradients = self.objective(network, batch, rng)
+        losses, gradients = self.objective(network, batch, rng, progress.step)
         return losses, flatten(gradients, self.shapes), sum(batch.n_frames)
 
     def update(self, progress, examples):
@@ -152,16 +157,18 @@ class Trainer:
             losses = {name: value + more[name] for name, value in losses.items()}
             gradient, frames = gradient + part, frames + n
         gradient *= np.float32(1 / len(examples))
-        if self.regulariser is not None:
-            losses |= self.regulariser(parameters, progress.step, views(gradient, self.shapes))
+        n_labels = max(1, sum(len(example.labels) for example in examples))
+        losses = {name: value / n_labels for name, value in losses.items()}
         scale, norm = optimiser.gradient_scale(gradient, schedule.clip)
+        gradient *= np.float32(scale)
+        if self.regulariser is not None:  # after clipping, so that it takes nothing from the objective's share
+            losses |= self.regulariser(parameters, progress.step, views(gradient, self.shapes))
         rate = learning_rate(schedule, progress.step)
         rates = optimiser.AdamRates(rate, average_decay=schedule.average_decay, weight_decay=schedule.weight_decay)
-        weights, adam = self._adam(progress.weights, gradient * np.float32(scale), progress.adam, progress.step, rates)
+        weights, adam = self._adam(progress.weights, gradient, progress.adam, progress.step, rates)
         if self.projection is not None:
-            self.projection(views(weights, self.shapes), progress.step)
-        n_labels = sum(len(example.labels) for example in examples)
-        figures = {"loss": losses["rnnt"] / max(1, n_labels), "norm": norm, "rate": rate, "frames": frames}
+            self.projection(views(weights, self.shapes), progress.step, parameters, views(adam.average, self.shapes))
+        figures = {"loss": losses.pop("rnnt"), "norm": norm, "rate": rate, "frames": frames, "other": losses}
         return progress._replace(weights=weights, adam=adam, step=progress.step + 1, position=progress.position + 1), figures
 
     def steps(self, progress):
@@ -177,8 +184,10 @@ class Trainer:
         """
         saved = time.monotonic()
         while progress.step < self.config.schedule.end():
-            examples = epoch_examples(self.shares, self.config.data, self.config.batch, self.config.seed, progress.epoch)
-            batches = epoch_batches(examples, self.config.batch, self.config.seed, progress.epoch)
+            first_step = progress.step - progress.position  # of this epoch, also after a resume
+            config, epoch = self.config, progress.epoch
+            examples = epoch_examples(self.shares, config.data, config.batch, config.seed, epoch, first_step)
+            batches = epoch_batches(examples, config.batch, config.seed, epoch)
             for batch in batches[progress.position :]:
                 progress, figures = self.update(progress, batch)
                 yield progress, figures  # logged before it is saved, so that a kill in between loses no line

@@ -24,7 +24,9 @@ class ObjectiveSettings:
 
 
 class TransducerObjective:
-    """Callable seam of the loop: objective(network, batch, rng) -> (named losses, named gradients), both summed.
+    """Callable seam of the loop: objective(network, batch, rng, step) -> (named losses, named gradients), both summed.
+
+    A technique that looks at the joint logits of each utterance overrides `begin` and `criterion`.
 
     Parameters
     ----------
@@ -36,18 +38,38 @@ class TransducerObjective:
         self.settings = settings
         self._loss = backend(transducer_loss.rnnt_loss)
 
-    def __call__(self, network, batch, rng):
-        """Losses and gradients of one batch. Parameters: network, batch, rng. Returns (dict, dict)."""
+    def __call__(self, network, batch, rng, step=0):
+        """Losses and gradients of one batch. Parameters: network, batch, rng, step. Returns (dict, dict)."""
         masks, text_kept = self.draw_masks(network, batch, rng)
         active = batch.active()
         h, encoder_cache = network.encoder.forward(batch.features, active, masks)
         g, predictor_cache = network.predictor.forward(labels_with_start(batch.labels))
         e, p = network.joiner.project_audio(h), network.joiner.project_text(g)
-        total, de, dp, gradients = self.grids(network.joiner, batch, e, p, text_kept)
+        losses, de, dp, gradients = self.grids(network.joiner, batch, e, p, text_kept, self.begin(batch, step))
         gradients |= projection_gradients(h, g, de, dp)
         gradients |= network.encoder.backward(de @ network.joiner.audio.T, active, encoder_cache, masks)
         gradients |= network.predictor.backward(dp @ network.joiner.text.T, predictor_cache)
-        return {"rnnt": total}, gradients
+        return losses, gradients
+
+    def begin(self, batch, step):
+        """What `criterion` needs of a whole batch. Parameters: batch, step. Returns None here."""
+
+    def criterion(self, logits, batch, b, context):
+        """Losses of one utterance, and their gradient.
+
+        Parameters
+        ----------
+        logits : float32 [T, U+1, V]
+        batch : Batch
+        b : int                        Which utterance.
+        context : object               From `begin`.
+
+        Returns
+        -------
+        (dict of str to float, float32 [T, U+1, V])
+        """
+        result = self._loss(logits, batch.labels[b], self.settings.fastemit)
+        return {"rnnt": result.loss}, result.gradient
 
     def draw_masks(self, network, batch, rng):
         """Random factors of this batch.
@@ -69,7 +91,7 @@ class TransducerObjective:
             masks = [np.concatenate([mask[:running] for running in batch.active()]) for mask in drawn]  # the same at every frame
         return masks, (rng.random(n) >= self.settings.predictor_dropout).astype(F32)
 
-    def grids(self, joiner, batch, e, p, text_kept):
+    def grids(self, joiner, batch, e, p, text_kept, context=None):
         """The T x (U+1) grid of each utterance, without padding.
 
         Parameters
@@ -79,24 +101,25 @@ class TransducerObjective:
         e : float32 [R, J]           Projected audio.
         p : float32 [U+1, B, J]      Projected text.
         text_kept : float32 [B]      1, or 0 where the text side is dropped.
+        context : object             From `begin`.
 
         Returns
         -------
-        (float, de, dp, dict)        Summed loss, gradients of e and p, gradients of the joiner's output layer.
+        (dict, de, dp, dict)         Summed losses, gradients of e and p, gradients of the joiner's output layer.
         """
-        total, de, dp = 0.0, np.zeros_like(e), np.zeros_like(p)
+        totals, de, dp = {}, np.zeros_like(e), np.zeros_like(p)
         doutput, dbias = np.zeros_like(joiner.output), np.zeros_like(joiner.output_bias)
         for b, labels in enumerate(batch.labels):
             rows, n_rows, weight = batch.rows_of(b), len(labels) + 1, F32(batch.weights[b])
             logits, hidden = joiner.forward(e[rows], p[:n_rows, b] * text_kept[b])
-            result = self._loss(logits, labels, self.settings.fastemit)
-            gradient = result.gradient if weight == 1 else result.gradient * weight
+            losses, gradient = self.criterion(logits, batch, b, context)
+            gradient = gradient if weight == 1 else gradient * weight
             audio, text, output, bias = joiner.backward(gradient, hidden)
             de[rows], dp[:n_rows, b] = audio, text * text_kept[b]
             doutput += output
             dbias += bias
-            total += float(weight) * result.loss
-        return total, de, dp, {"joiner.output": doutput, "joiner.output_bias": dbias}
+            totals = {name: totals.get(name, 0.0) + float(weight) * value for name, value in losses.items()}
+        return totals, de, dp, {"joiner.output": doutput, "joiner.output_bias": dbias}
 
 
 def labels_with_start(labels):

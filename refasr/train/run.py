@@ -13,9 +13,13 @@ from refasr.metrics import wer
 from refasr.search import greedy
 from refasr.train.batches import BatchMaker
 from refasr.train.examples import pieces_of, selected, training_files
+from refasr.train.distil import DistilObjective, open_teacher
 from refasr.train.loop import Trainer, views
 from refasr.train.objective import TransducerObjective
+from refasr.train.snapshots import FILE as SNAPSHOTS
+from refasr.train.snapshots import snapshot
 from refasr.train.store import open_store
+from refasr.train.techniques import Techniques
 from refasr.transducer.model import Model, assemble_parameters
 from refasr.transducer.model_file import save_model
 from refasr.transducer.units import decode_labels
@@ -43,12 +47,17 @@ def prepare(config, backend_name="fast", threads=2, progress=iter):
     -------
     Trainer
     """
+    techniques, backend = Techniques(config), select(backend_name)  # first, so that what does not fit is refused at once
+    teacher = config.distil and open_teacher(config, backend)
     shares = training_files(config)
     store = open_store([utterance for share in shares for utterance in share], config.path(config.work), progress)
-    backend = select(backend_name)
     maker = BatchMaker(config, store, sounds(config, config.noise), sounds(config, config.rooms), backend)
     objective = TransducerObjective(config.objective, backend)
-    return Trainer(config, pieces_of(shares, store), maker, objective, backend, threads)
+    if teacher:
+        objective = DistilObjective(config.objective, config.distil, teacher, maker, backend)
+    return Trainer(config, pieces_of(shares, store), maker, objective, backend, threads,
+                   *([techniques.regulariser, techniques.forward_weights, techniques.projection, techniques.deployed]
+                     if techniques else []))
 
 
 class Evaluator:
@@ -70,7 +79,7 @@ class Evaluator:
 
     def __call__(self, progress):
         """Evaluate. Parameters: progress. Returns a dict from set name to word error rate."""
-        parameters = views(progress.adam.average, self.trainer.shapes)
+        parameters = self.trainer.deployed(views(progress.adam.average, self.trainer.shapes))
         network = assemble_parameters(parameters, len(self.trainer.config.model.encoder_widths), self.trainer.backend)
         rates = {}
         for name, utterances in self.sets.items():
@@ -117,8 +126,33 @@ class Log:
 
 def export(trainer, progress, path, card):
     """Write the averaged weights as a model file. Parameters: trainer, progress, path, card."""
-    parameters = views(progress.adam.average, trainer.shapes)
+    parameters = trainer.deployed(views(progress.adam.average, trainer.shapes))
+    card = card | Techniques(trainer.config).card()
     save_model(path, Model(trainer.config.model, parameters, progress.mean, progress.reciprocal_deviation, card=card))
+
+
+class Album:
+    """Keeps a snapshot of the weights an epoch, of runs with a technique that shapes them.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    progress : Progress    Where the run goes on.
+    """
+
+    def __init__(self, trainer, progress):
+        self.trainer, self.techniques = trainer, Techniques(trainer.config)
+        self.log = Log(trainer.folder / SNAPSHOTS, progress.step) if self.techniques else None
+        self.epoch = progress.epoch if progress.step else -1
+
+    def look(self, progress, last):
+        """Take one if an epoch has begun, or the run ends. Parameters: progress, last (bool)."""
+        if self.log is None or not (last or progress.epoch != self.epoch):
+            return
+        self.epoch = progress.epoch
+        params = views(progress.weights, self.trainer.shapes)
+        self.log.write(step=progress.step, epoch=progress.epoch,
+                       **snapshot(params, self.trainer.config.model, self.techniques.quantise))
 
 
 def follow(trainer, report=lambda line: None, bar=lambda first: itertools.repeat(None)):
@@ -138,12 +172,13 @@ def follow(trainer, report=lambda line: None, bar=lambda first: itertools.repeat
     progress = trainer.start()
     log, evaluate = Log(trainer.folder / "log.jsonl", progress.step), Evaluator(trainer)
     recent, started, first, audio_s = [], time.monotonic(), progress.step, 0.0
-    ticks = iter(bar(progress.step))
+    ticks, album = iter(bar(progress.step)), Album(trainer, progress)
     for progress, figures in trainer.steps(progress):
         next(ticks, None)
         recent.append(figures)
         audio_s += figures["frames"] * 0.04
         last = progress.step == config.schedule.end()
+        album.look(progress, last)
         line = {}
         if progress.step % config.log_every == 0 or last:
             elapsed = time.monotonic() - started
@@ -151,6 +186,7 @@ def follow(trainer, report=lambda line: None, bar=lambda first: itertools.repeat
                     "norm": round(float(np.median([f["norm"] for f in recent])), 3), "rate": figures["rate"],
                     "s_per_step": round(elapsed / (progress.step - first), 4),
                     "s_per_audio_hour": round(elapsed / audio_s * 3600, 2)}
+            line |= {name: round(float(np.mean([f["other"].get(name, 0.0) for f in recent])), 5) for name in figures["other"]}
             recent = []
         if progress.step % config.evaluate_every == 0 or last:
             line |= {"step": progress.step, "wer": evaluate(progress)}

@@ -114,7 +114,7 @@ def score_grid(network, h, labels, backend):
     Parameters
     ----------
     network : Network       From `model.assemble`.
-    h : float32 [T, D]      Encodings of the frames, T >= 1.
+    h : float32 [T, D]      Encodings of the frames, T >= 1; int8 of an IntegerNetwork.
     labels : int32 [U]      Unit numbers of the text.
     backend : Backend       From `twins.select`.
 
@@ -128,7 +128,7 @@ def score_grid(network, h, labels, backend):
     ShapeError              If there is no frame.
     RangeError              If the grid would not fit into a sensible amount of memory.
     """
-    checks.array("h", h, np.float32, (None, None))
+    checks.array("h", h, network.encoder.encodings, (None, None))
     if len(h) == 0:
         raise ShapeError("h: got no frame, expected at least one; give a longer recording")
     if len(h) * (labels.size + 1) > LARGEST_GRID:

@@ -42,6 +42,8 @@ class Encoder:
     backend : Backend                            From `twins.select`.
     """
 
+    encodings = np.float32  # type of what it gives
+
     def __init__(self, parameters, n_layers, backend):
         self.layers = [layer_of(parameters, f"encoder.{index}") for index in range(n_layers)]
         self._layer, self._norm = backend(recurrent.recurrent_layer), backend(norm.layer_norm)
@@ -52,6 +54,10 @@ class Encoder:
     def start(self):
         """State before the first frame: a tuple with one LstmState a layer."""
         return tuple(lstm.zero_state(layer.lstm) for layer in self.layers)
+
+    def enter(self, frames):
+        """Stacked frames as the first layer takes them. Parameters: frames, float32 [T, K]. Returns the same."""
+        return frames
 
     def encode(self, features, state, *, context=None):
         """Encode one frame.

@@ -39,9 +39,13 @@ class Predictor:
         self._sequence, self._norm_backward = backend(lstm.lstm_sequence), backend(norm.layer_norm_backward)
         self._sequence_backward = backend(lstm.lstm_sequence_backward)
 
+    def before(self):
+        """State before the first label. Returns an LstmState."""
+        return lstm.zero_state(self.layer.lstm)
+
     def start(self):
-        """Encoding and state before the first label. Returns (float32 [P], LstmState)."""
-        return self.predict(BLANK, lstm.zero_state(self.layer.lstm))
+        """Encoding and state when nothing was said. Returns (float32 [P], LstmState)."""
+        return self.predict(BLANK, self.before())
 
     def predict(self, label, state):
         """Take one label in.
