@@ -20,7 +20,7 @@ import numpy as np
 from refasr import models, stages, words
 from refasr.audio import SAMPLE_RATE_HZ
 from refasr.audio.chunks import split
-from refasr.decoders import BeamDecoder, GreedyDecoder, LatticeSettings
+from refasr.decoders import BeamDecoder, GreedyDecoder, GreedyUtterance, LatticeSettings
 from refasr.errors import RangeError
 from refasr.features import framing
 from refasr.features.profiles import PROFILES
@@ -248,7 +248,9 @@ class Stream:
 
     @property
     def emissions(self):
-        """Units that greedy search wrote so far. Returns a list of Emission."""
+        """Units that greedy search wrote so far. Returns a list of Emission. Raises RangeError for beam search: nothing is final."""
+        if not isinstance(self.utterance, GreedyUtterance):
+            raise RangeError("emissions: got a beam search, expected greedy search; take text, or the result of finish()")
         return self.utterance.emissions
 
     def finish(self):

@@ -15,6 +15,7 @@ from refasr.metrics import wer
 from refasr.recognise import FLUSH_FRAMES, Recogniser
 from refasr.result import Hypothesis, Result, Word, confidence
 from refasr.search import greedy
+from refasr.search.hypotheses import SearchSettings
 from refasr.shipped import HOMES, data_path, model_path
 from refasr.transducer import align
 from refasr.transducer.model_file import save_model
@@ -35,6 +36,11 @@ def recogniser():
 def test_less_than_a_window_is_an_empty_text(recogniser, n_samples):
     result = recogniser.transcribe_samples(np.full(n_samples, 0.5, np.float32))
     assert result == Result("", (), n_samples / 16000, 0.0, (Hypothesis("", 0.0),))
+
+
+def test_units_of_a_beam_search_are_refused():
+    with pytest.raises(RangeError, match="greedy"):
+        Recogniser(tiny_model(), search=SearchSettings(beam=2)).stream().emissions
 
 
 @pytest.mark.parametrize("n_samples, frames", [(400, 1), (640, 1), (880, 1), (881, 2), (1520, 2), (1521, 3), (16000, 25)])

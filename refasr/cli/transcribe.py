@@ -93,6 +93,8 @@ def check_usage(options):
         options.refuse("FILE: got - twice, expected it once")
     if "-" in options.files and (options.workers or options.scheduler or options.resume):
         options.refuse("FILE: got -, expected files with --workers, --scheduler and --resume; standard input is read once, here")
+    if options.nbest is not None and options.format not in TOGETHER[:3]:
+        options.refuse(f"--nbest: got --format {options.format}, expected {', '.join(TOGETHER[:3])}; the others hold one reading")
     if options.lattice is not None and options.beam == 1 and options.phrases is None:
         options.refuse("--lattice: got --beam 1, expected a wider beam; greedy search has one hypothesis")
     if options.second_pass is not None and ((options.beam == 1 and options.phrases is None) or options.resume):
