@@ -248,7 +248,7 @@ class Stream:
 
     @property
     def emissions(self):
-        """Units that greedy search wrote so far. Returns a list of Emission. Raises RangeError for beam search: nothing is final."""
+        """Units that greedy search wrote so far. Returns a list of Emission; RangeError for beam search, which may revise."""
         if not isinstance(self.utterance, GreedyUtterance):
             raise RangeError("emissions: got a beam search, expected greedy search; take text, or the result of finish()")
         return self.utterance.emissions

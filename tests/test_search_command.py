@@ -115,7 +115,8 @@ def test_bad_phrases_are_one_line(run, arguments, words):
 
 
 @pytest.mark.parametrize("arguments", [("--beam", "0"), ("--beam", "65"), ("--beam", "two"), ("--nbest", "0"), ("--boost", "x"),
-                                       ("--boost", "1"), ("--beam", "1", "--lattice", "x.fst"), ("--nbest", "2", "--format", "srt")])
+                                       ("--boost", "1"), ("--beam", "1", "--lattice", "x.fst"),
+                                       ("--nbest", "2", "--format", "srt")])
 def test_wrong_usage(run, arguments):
     code, output, error = run("--model", "tiny.npz", *arguments, "a.wav")
     assert code == 2 and output == "" and arguments[-2 if arguments[0] == "--beam" and len(arguments) == 4 else 0] in error

@@ -223,8 +223,6 @@ def check_inputs(x, weights):
     """What both twins refuse. Parameters: x, weights. Raises DTypeError, ShapeError."""
     if not isinstance(weights, PackedWeights):
         raise DTypeError(f"weights: got {type(weights).__name__}, expected PackedWeights; use pack_weights")
-    if type(x) is np.ndarray and x.dtype is CODE and x.ndim == 2 and x.shape[1] == weights.n_inputs and x.flags.c_contiguous:
-        return  # nearly always, and a product of one row takes little longer than the thorough check
     checks.array("x", x, CODE, (None, weights.n_inputs))
 
 

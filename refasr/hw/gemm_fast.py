@@ -3,8 +3,10 @@
 Inputs become unsigned by adding 128, as the instruction wants them; what that adds to a sum depends on the weights alone and
 is what the sum starts at. Kernels do that first, into `packed`, and then read each input row on its own: no reordering.
 
-A dense tile is a panel (4 blocks) by up to 6 rows: 10 loads for 24 dot products. Weights beyond the second cache are fetched
-to it one panel ahead, except where all is read once: processors see that coming. Other layouts are in `gemm_gaps_fast`.
+A dense tile is a panel (4 blocks) by up to 4 rows, or half of one by 5 to 8: 8 and 10 loads for 16 dot products. Half a panel
+by 8 rows reads weights beyond the second cache twice for 16 rows; a whole one by 6, with its 10 loads for 24, three times, and
+is slower for that. Such weights are fetched to the second cache one panel ahead, a few lines in each turn of a loop so that all
+tiles of a panel share the wait, except where all is read once: processors see that coming. Other layouts: `gemm_gaps_fast`.
 
 Another kernel may call `dense_row`, or `_dense` for several rows, without a check or an allocation.
 """
@@ -14,29 +16,41 @@ import numpy as np
 from refasr.hw import gemm as reference
 from refasr.hw.gemm_gaps_fast import FEW, LANES, _bitmap, _blocks, _flip, _squares, _words
 from refasr.jit import kernel, scalar
-from refasr.simd_int8 import add_dots, add_sums, fetch_ahead, start_sums, store_sums, zero_sums
+from refasr.simd_int8 import add_dots, add_spaced_dots, add_sums, fetch_ahead, start_sums, store_sums, zero_sums
 from refasr.twins import BITS, twin_of
 
-INT32 = np.dtype(np.int32)
-PANEL_BYTES, PANEL_ROWS = 256, 64
-WIDEST, STEPS = 6, 4              # rows of a tile; words of a row between two turns of its loop
-LINE, LINES, FETCHERS = 64, 4, 4  # lines fetched ahead in a turn, by the first tiles of a panel: 4 times 4 are the 16 of a turn
+INT32, CODE, ARRAY = np.dtype(np.int32), np.dtype(np.int8), np.ndarray
+PANEL, PANEL_BYTES, PANEL_ROWS = 4, 256, 64
+HALF_BYTES, HALF_ROWS = 128, 32
+WIDEST, WIDE, STEPS = 8, 5, 4     # rows of a tile, and from where on it is half a panel; words of a row in a turn of its loop
+LINE, FETCHES = 64, 4             # fetches of lines in each turn, closer together the more tiles share them
 NEAR_BYTES = 1 << 20              # weights up to here are taken to lie in the second cache anyway
 
 
 @scalar
-def _dense_tile(tile, codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step):
-    """A panel with one group of rows. Without a branch, or Numba counts references to arrays, slowly."""
+def _dense_tile(tile, codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap):
+    """A panel, or half of one, with one group of rows, while the next panel is fetched: every line, `gap` bytes a fetch.
+
+    Without a branch, or Numba counts references to arrays, slowly; so nothing to fetch is a gap of 0, the same line again.
+    """
     tile, k = start_sums(tile, offsets, row, 0), 0
     for _ in range(n_words // STEPS):
-        for j in range(LINES):
-            fetch_ahead(codes, ahead + j * LINE)
-        tile = add_dots(tile, STEPS, codes, begin + k * PANEL_BYTES, packed, place + k, n_words)
-        k, ahead = k + STEPS, ahead + step
+        for j in range(FETCHES):
+            fetch_ahead(codes, ahead + j * gap)
+        tile = add_spaced_dots(tile, STEPS, PANEL, codes, begin + k * PANEL_BYTES, packed, place + k, n_words)
+        k, ahead = k + STEPS, ahead + FETCHES * gap
     while k < n_words:
-        tile = add_dots(tile, 1, codes, begin + k * PANEL_BYTES, packed, place + k, n_words)
+        tile = add_spaced_dots(tile, 1, PANEL, codes, begin + k * PANEL_BYTES, packed, place + k, n_words)
         k += 1
     store_sums(tile, out, at, out.shape[1])
+
+
+@scalar
+def _two_tiles(zero, codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap):
+    """Both halves of a panel."""
+    _dense_tile(zero, codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
+    begin, row, at, ahead = begin + HALF_BYTES, row + HALF_ROWS, at + HALF_ROWS, ahead + n_words // STEPS * FETCHES * gap
+    _dense_tile(zero, codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
 
 
 @scalar
@@ -65,27 +79,31 @@ def _dense(codes, offsets, x, packed, out):
     n_words = _flip(x, packed, 0)
     n_rows, n_outputs = out.shape
     size, n_groups = n_words * PANEL_BYTES, (n_rows + WIDEST - 1) // WIDEST
-    far = codes.size > NEAR_BYTES and n_groups > 1
+    n_tiles = 2 * n_groups if n_rows >= WIDE * n_groups else n_groups
     for p in range(n_outputs // PANEL_ROWS):
-        row, begin, first = p * PANEL_ROWS, p * size, 0
+        row, begin, first, ahead, gap = p * PANEL_ROWS, p * size, 0, p * size, 0
+        if n_tiles > 2 and codes.size > NEAR_BYTES and begin + size < codes.size:
+            ahead, gap = begin + size, min(LINE, STEPS * PANEL_BYTES // FETCHES // n_tiles)
         for g in range(n_groups):
             width = (n_rows - first) // (n_groups - g)
-            place, at, ahead, step = first * n_words, first * n_outputs + row, begin, 0
-            if far and g < FETCHERS and begin + size < codes.size:
-                ahead, step = begin + size + g * LINES * LINE * (n_words // STEPS), LINES * LINE
-            if width == 6:
-                _dense_tile(zero_sums(4, 6), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
+            place, at = first * n_words, first * n_outputs + row
+            if width == 8:
+                _two_tiles(zero_sums(2, 8), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
+            elif width == 7:
+                _two_tiles(zero_sums(2, 7), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
+            elif width == 6:
+                _two_tiles(zero_sums(2, 6), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 5:
-                _dense_tile(zero_sums(4, 5), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
+                _two_tiles(zero_sums(2, 5), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 4:
-                _dense_tile(zero_sums(4, 4), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
+                _dense_tile(zero_sums(4, 4), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 3:
-                _dense_tile(zero_sums(4, 3), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
+                _dense_tile(zero_sums(4, 3), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 2:
-                _dense_tile(zero_sums(4, 2), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, step)
+                _dense_tile(zero_sums(4, 2), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             else:
                 _thin_tile(zero_sums(4, 1), codes, begin, offsets, row, packed, place, n_words, out, at)
-            first += width
+            first, ahead = first + width, ahead + n_words // STEPS * FETCHES * gap * (n_tiles // n_groups)
 
 
 @scalar
@@ -124,10 +142,13 @@ def _product_bitmap(codes, offsets, starts, masks, x, out):
 
 @twin_of(reference.product, agree=BITS)
 def product(x, weights):
-    reference.check_inputs(x, weights)
-    n_rows, layout, codes, offsets, n_outputs = len(x), weights.layout, weights.codes, weights.offsets, weights.n_outputs
-    out_rows = n_rows if n_rows < FEW or layout != "squares" else -(-n_rows // LANES) * LANES
-    out = np.empty((out_rows, offsets.size), INT32)  # kernels fill whole panels, and squares 16 rows
+    if (type(weights) is not reference.PackedWeights or type(x) is not ARRAY or x.dtype is not CODE or x.ndim != 2
+            or x.shape[1] != weights.n_inputs or not x.flags.c_contiguous):
+        reference.check_inputs(x, weights)  # decides, thoroughly; here nothing is called: one row takes no longer than checks
+    n_rows, layout, codes, offsets = len(x), weights.layout, weights.codes, weights.offsets
+    n_outputs, n_sums = weights.n_outputs, offsets.size
+    out_rows = n_rows if layout != "squares" or n_rows < FEW else -(-n_rows // LANES) * LANES
+    out = np.empty((out_rows, n_sums), INT32)  # kernels fill whole panels, and squares 16 rows
     if layout == "dense":
         _product_dense(codes, offsets, x, out)
     elif layout == "blocks":
@@ -136,6 +157,6 @@ def product(x, weights):
         _product_squares(codes, offsets, weights.starts, weights.places, x, out)
     else:
         _product_bitmap(codes, offsets, weights.starts, weights.masks, x, out)
-    if n_outputs != offsets.size:
+    if n_outputs != n_sums:
         return out[:n_rows, :n_outputs].copy()
     return out if n_rows == out_rows else out[:n_rows]
