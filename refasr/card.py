@@ -4,9 +4,8 @@ The card is a JSON object that training leaves in the model file (`docs/model-fi
 missing is left out: an early snapshot of a training run has few.
 """
 
+import math
 import os
-
-import numpy as np
 
 from refasr.shipped import HOMES, MODELS
 from refasr.transducer.model import parameter_shapes
@@ -33,13 +32,19 @@ def describe(path, model):
     -------
     dict             file, bytes, parameters (number), parameters_by_part, architecture, units, then the card's own keys.
     """
-    counts = {}
-    for name, shape in parameter_shapes(model.architecture).items():
-        part = name.split(".")[0]
-        counts[part] = counts.get(part, 0) + int(np.prod(shape))
+    counts = count_parameters(parameter_shapes(model.architecture))
     sizes = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(model.architecture).items()}
     return {"file": str(path), "bytes": os.path.getsize(path), "parameters": sum(counts.values()), "parameters_by_part": counts,
             "architecture": sizes, "units": list(model.units)} | {"card": model.card}
+
+
+def count_parameters(shapes):
+    """How many there are in each part of the network. Parameters: shapes (by name). Returns a dict of part to int."""
+    counts = {}
+    for name, shape in shapes.items():
+        part = name.split(".")[0]
+        counts[part] = counts.get(part, 0) + math.prod(shape)
+    return counts
 
 
 def as_text(facts):

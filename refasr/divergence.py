@@ -54,12 +54,15 @@ def first_divergence(a, b):
     -------
     Divergence or None    None if all arrays are equal: types, shapes, and every bit.
     """
-    for stage in sorted({key.split("/")[0] for key in (*a.arrays, *b.arrays)}, key=order):
-        found = in_stage(stage, *({key.partition("/")[2]: value for key, value in trace.arrays.items()
-                                   if key.split("/")[0] == stage} for trace in (a, b)))
-        if found:
-            return found
-    return None
+    stages = sorted({key.split("/")[0] for key in (*a.arrays, *b.arrays)}, key=order)
+    pairs = {stage: [fields_of(trace, stage) for trace in (a, b)] for stage in stages}
+    found = (look(stage, *pair) for look in (in_stage, in_what_was_read) for stage, pair in pairs.items())
+    return next(filter(None, found), None)
+
+
+def fields_of(trace, stage):
+    """Arrays of a stage. Parameters: trace, stage. Returns a dict of str to array, by field."""
+    return {key.partition("/")[2]: value for key, value in trace.arrays.items() if key.split("/")[0] == stage}
 
 
 def in_stage(stage, a, b):
@@ -85,7 +88,7 @@ def in_stage(stage, a, b):
         comparable = int(min([comparable, *others[:1]]))
     fields = [field for field in a if field not in READ.get(stage, ())]
     firsts = {field: first_row(a[field][:comparable], b[field][:comparable]) for field in fields}
-    row = min(firsts.values())
+    row = min(firsts.values(), default=comparable)
     if row < comparable:
         field = next(field for field in fields if firsts[field] == row)
         return at(stage, field, row, a, b, comparable)
@@ -93,6 +96,19 @@ def in_stage(stage, a, b):
         return None
     longer = a if rows_a > rows_b else b
     return Divergence(stage, frame=frame_of(stage, longer, n_rows), row=n_rows, problem=f"A has {rows_a} rows, B has {rows_b}")
+
+
+def in_what_was_read(stage, a, b):
+    """A difference in what a stage was given, which no other stage explained. Parameters: stage, a, b. Returns as `in_stage`."""
+    for field in READ.get(stage, ()):
+        if field in a:
+            n_rows = min(len(a[field]), len(b[field]))
+            row = first_row(a[field][:n_rows], b[field][:n_rows])
+            if row < n_rows:
+                return at(stage, field, row, a, b, n_rows)
+            if len(a[field]) != len(b[field]):
+                return Divergence(stage, field, row=row, problem=f"A has {len(a[field])} rows, B has {len(b[field])}")
+    return None
 
 
 def unlike(a, b):
@@ -114,7 +130,7 @@ def different(a, b):
 
 def first_row(a, b):
     """The first row that differs. Parameters: a, b. Returns int, the number of rows if none does."""
-    rows = np.flatnonzero(different(a, b).reshape(len(a), -1).any(axis=1))
+    rows = np.flatnonzero(different(a, b).any(axis=tuple(range(1, a.ndim))))
     return int(rows[0]) if rows.size else len(a)
 
 

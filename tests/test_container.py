@@ -178,8 +178,11 @@ def test_folder_gives_the_same_bytes(tmp_path):
     write_folder(tmp_path / "new", larger())
     again = read_folder(tmp_path / "new")
     assert same(again, larger()) and image_of(again) == image_of(larger())
-    with pytest.raises(FormatError, match="cannot be made"):
+    with pytest.raises(FormatError, match="with files"):
         write_folder(tmp_path / "new", EXAMPLE)
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(FormatError, match="cannot be made"):
+        write_folder(tmp_path / "file", EXAMPLE)
 
 
 def spoil(folder, place, content):
@@ -229,6 +232,9 @@ def test_pack_and_unpack(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["sha256"] == describe(file)["sha256"]
     assert command("pack", tmp_path / "folder", again, "--bits", "4") == 2
     assert command("unpack", file, tmp_path / "folder") == 1 and command("unpack", tmp_path / "none", tmp_path / "other") == 1
+    before = sorted(tmp_path.iterdir())
+    assert command("unpack", file, tmp_path) == 1 and sorted(tmp_path.iterdir()) == before  # nothing was left behind
+    assert command("pack", tmp_path / "folder", tmp_path / "again.npz") == 2 and command("pack", file, again) == 1
     file.write_bytes(file.read_bytes()[:-1])
     assert command("unpack", file, tmp_path / "other") == 1 and not (tmp_path / "other").exists()
     assert "model.refasr: got length" in capsys.readouterr().err

@@ -25,6 +25,8 @@ def test_label_leaves_out_the_unsure_and_reports_the_unreadable(tmp_path, capsys
     arguments = ["label", str(tmp_path / "list.tsv"), "--beam", "1", "-o", str(tmp_path / "out.tsv")]
     assert cli.main(arguments) == 1
     assert "noise.wav" in capsys.readouterr().err and len(read_manifest(tmp_path / "out.tsv")) == 1
-    assert cli.main([*arguments, "--least", "1.1"]) == 1
+    (tmp_path / "sure.tsv").write_text(f"file\ttext\n{good}\t\n")
+    assert cli.main(["label", str(tmp_path / "sure.tsv"), "--beam", "1", "-o", str(tmp_path / "out.tsv"), "--least", "1.1"]) == 1
+    assert "less confidence" in capsys.readouterr().err
     assert cli.main(["label", str(tmp_path / "list.tsv"), "--where", "split=x", "-o", str(tmp_path / "o.tsv")]) == 1
     assert "no utterance" in capsys.readouterr().err

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from technique_runs import STEPS, configured, random_rows, require_resumable, steps_of
+from tiny_model import noise
 
+from refasr.compress.calibrate import calibrate, stacked_frames
+from refasr.compress.quantise import quantise, trained_widths
 from refasr.compress.rounding import row_scales
 from refasr.errors import FormatError, RangeError
 from refasr.train import run
@@ -15,6 +18,7 @@ from refasr.train.loop import views
 from refasr.train.quantise_aware import Grid, QuantiseAware, QuantiseSettings, lloyd_max, row_scale
 from refasr.transducer.model import Architecture, initialise
 from refasr.transducer.model_file import load_model
+from refasr.twins import select
 
 SMALL = Architecture(encoder_widths=(6,), embedding_width=3, predictor_width=5, joiner_width=6)
 WAYS = [(8, "uniform"), (5, "uniform"), (4, "uniform"), (2, "uniform"), (5, "chosen"), (4, "chosen")]
@@ -149,6 +153,24 @@ def test_run_ends_on_its_codes(tmp_path, table):
     assert all(np.array_equal(shipped[name][0], exact[name][0]) for name in exact), "float16 must not change a code"
 
 
+def test_packer_keeps_the_codes_and_widths_that_were_trained(tmp_path):
+    config = configured(tmp_path, '[quantise]\nbits = 4\nstrength = 0.01\nto_step = 8\nwide = ["joiner.output"]')
+    run.follow(run.prepare(config))
+    model, backend = load_model(tmp_path / "work" / "model.npz"), select("fast")
+    technique, rng = QuantiseAware(config.quantise, config.model, STEPS), np.random.default_rng(0)
+    heard = [(stacked_frames(model, noise(16000), backend), rng.integers(8, 36, 12).astype(np.int32))]
+    made = quantise(model, calibrate(model, heard, backend))
+    assert made.bits == technique.bits
+    for name, (codes, _) in technique.codes(model.parameters).items():
+        assert np.array_equal(made.codes[name], codes), name
+
+
+def test_widths_come_from_the_card():
+    bits = {"joiner.output": 5}
+    assert trained_widths({"quantised": {"bits": bits, "levels": "uniform"}}) == bits
+    assert trained_widths({}) == trained_widths({"quantised": {"bits": bits, "levels": "chosen"}}) == 8
+
+
 def test_straight_through_runs_on_codes_and_moves_the_floats(tmp_path):
     config = configured(tmp_path, '[quantise]\nbits = 3\nmethod = "straight-through"')
     plain = configured(tmp_path, "", work="plain")
@@ -179,6 +201,9 @@ def test_resuming_with_a_changed_configuration_is_refused(tmp_path):
     taken = steps_of(config)
     next(taken), next(taken)  # the checkpoint of a step is written when the next one is asked for
     run.prepare(dataclasses.replace(config, log_every=5)).start()
+    longer = dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, stop=STEPS - 1))
+    with pytest.raises(FormatError, match="schedule.stop was 0 and is"):  # weights are rounded where a run ends
+        run.prepare(longer).start()
     changed = dataclasses.replace(config, quantise=QuantiseSettings(bits=5))
     with pytest.raises(FormatError, match="quantise.bits was 4 and is 5"):
         run.prepare(changed).start()

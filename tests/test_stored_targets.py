@@ -66,6 +66,14 @@ def test_damaged_targets_are_refused(tmp_path):
         path.write_bytes(broken)
         with pytest.raises(FormatError, match="t.npz"):
             stored_targets.read(path)
+    kept = stored()[0]
+    for part, value in {"log_rest": kept.log_rest[0], "log_p": kept.log_p[:, :1], "units": kept.units[:2], "key": b"x"}.items():
+        stored_targets.write(path, {"a": kept._replace(**{part: value})})
+        with pytest.raises(FormatError, match="t.npz"):
+            stored_targets.read(path)
+    np.savez_compressed(path, **{"a/log_rest": np.zeros(1 << 20, np.float16)})
+    with pytest.raises(FormatError, match="compressed"):
+        stored_targets.read(path)
 
 
 def test_storage_an_hour():

@@ -214,7 +214,16 @@ def test_no_sound_at_all():
     assert first_divergence(empty, empty) is None
     assert first_divergence(empty, traced(tiny_model())).problem == "only in B"
     short = traced(tiny_model(), samples=np.zeros(10, np.float32))
-    assert short.arrays["K1"].shape == (0, 40)
+    assert short.arrays["K1"].shape == (0, 40) and first_divergence(short, short) is None
+
+
+def test_a_trace_of_some_stages():
+    """What was read differs, and no search is there to say why."""
+    a, b = ({"K4": np.zeros((2, 3), np.float32), "K4/label": np.int32([first, 1])} for first in (0, 1))
+    first = first_divergence(Trace({}, a), Trace({}, b))
+    assert (first.stage, first.field, first.row, first.a, first.b) == ("K4", "label", 0, 0, 1)
+    only = [Trace({}, {"K5/step": np.arange(n, dtype=np.int32)}) for n in (2, 3)]
+    assert first_divergence(*only).problem == "A has 2 rows, B has 3" and first_divergence(only[0], only[0]) is None
 
 
 def run(*arguments):

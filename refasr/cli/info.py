@@ -54,23 +54,27 @@ def packed(found):
 
     Returns
     -------
-    dict            The keys of a float model, of which architecture and units may be None, and those of `describe` but header.
+    dict            The keys of a float model, and those of `describe` but header. Architecture and units may be None; parameters
+                    are then the codes.
     """
     import math
 
+    from refasr.card import count_parameters
     from refasr.errors import FormatError
+    from refasr.transducer.model import parameter_shapes
     from refasr.transducer.model_file import read_architecture, read_units
-    header, counts = found.pop("header"), {}
+    header = found.pop("header")
     for row in found["tensors"]:
-        part = row["name"].split(".")[0]
         row["values"] = math.prod(row["shape"])
-        counts[part] = counts.get(part, 0) + row["values"]
+    shapes = {row["name"]: row["shape"] for row in found["tensors"] if row["type"] == "codes"}
     architecture, units, card = (header.get(name) for name in ("architecture", "units", "card"))
     try:
         known = read_architecture(found["file"], architecture if isinstance(architecture, dict) else {})
         read_units(found["file"], units, known)
+        shapes = parameter_shapes(known)
     except FormatError:
         architecture = units = None  # a container may hold anything; what is in it is for others to judge
+    counts = count_parameters(shapes)
     return found | {"parameters": sum(counts.values()), "parameters_by_part": counts, "architecture": architecture,
                     "units": units, "card": card if isinstance(card, dict) else {}, "arithmetic": header.get("arithmetic")}
 

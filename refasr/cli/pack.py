@@ -7,8 +7,10 @@ EPILOG = """examples:
   refasr unpack int8.refasr contents
   refasr pack contents again.refasr
 
-A float model is quantised: weights of --bits, everything else in 8 to 32. Scales are chosen on the first recordings of --speech,
-which should be speech to train on; the recordings that come with refasr will do for a try. A folder is what refasr unpack writes.
+A float model is quantised: weights of --bits, everything else in 8 to 32. One of quantisation-aware training keeps the widths
+that it was trained for, unless --bits says otherwise. Scales are chosen on the first recordings of --speech, which should be
+speech to train on; those that come with refasr will do for a try. The accuracy and delay on the float model's card are left
+out: they are not those of the packed one. A folder is what refasr unpack writes.
 """
 MOST_RECORDINGS = 300
 
@@ -17,7 +19,7 @@ def add_arguments(parser):
     """Declare options and operands. Parameters: parser."""
     parser.add_argument("model", metavar="MODEL", help="a shipped model's name, a float model file, or a folder")
     parser.add_argument("output", metavar="OUT.refasr", help="file to write")
-    parser.add_argument("--bits", type=int, choices=(8, 5, 4), help="width of weights of a float model; default 8")
+    parser.add_argument("--bits", type=int, choices=(8, 5, 4), help="width of weights of a float model; default 8, or as trained")
     parser.add_argument("--speech", metavar="MANIFEST", help="recordings with their texts; default: those in data/samples")
     parser.add_argument("--backend", choices=("fast", "reference"), default="fast", help="compiled, or readable and slow")
     parser.add_argument("--json", action="store_true", help="print what was written, as refasr info does")
@@ -28,7 +30,11 @@ def run(options):
     import json
     import os
 
+    from refasr.cli.info import packed
     from refasr.compress.container import describe, write_contents
+    from refasr.models import SUFFIX
+    if not options.output.endswith(SUFFIX):
+        options.refuse(f"OUT{SUFFIX}: got {options.output!r}, expected a name that ends in {SUFFIX}; models are told apart by it")
     if os.path.isdir(options.model):
         from refasr.compress.folder import read_folder
         if options.bits is not None or options.speech is not None:
@@ -38,7 +44,7 @@ def run(options):
         contents = quantised(options)
     write_contents(options.output, contents, options.backend)
     if options.json:
-        print(json.dumps(describe(options.output)))
+        print(json.dumps(packed(describe(options.output))))
     return 0
 
 
@@ -49,13 +55,18 @@ def quantised(options):
     from refasr.compress.integer_model import to_contents
     from refasr.compress.quantise import quantise
     from refasr.corpus import read_samples, transcript
+    from refasr.errors import FormatError
     from refasr.manifests import read_manifest
+    from refasr.models import SUFFIX
     from refasr.shipped import data_path, model_path
     from refasr.transducer.model_file import load_model
     from refasr.transducer.units import encode_text
     from refasr.twins import select
-    model, backend = load_model(model_path(options.model)), select(options.backend)
+    path, backend = model_path(options.model), select(options.backend)
+    if path.suffix == SUFFIX:
+        raise FormatError(f"{path}: got a packed model, expected a float one or a folder; refasr unpack makes a folder of it")
+    model = load_model(path)
     spoken = read_manifest(options.speech or data_path("samples", "manifest.tsv"))[:MOST_RECORDINGS]
     speech = [(stacked_frames(model, read_samples(item, notice=complain), backend), encode_text(transcript(item), model.units))
               for item in spoken]
-    return to_contents(quantise(model, calibrate(model, speech, backend), options.bits or 8))
+    return to_contents(quantise(model, calibrate(model, speech, backend), options.bits))

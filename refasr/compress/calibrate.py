@@ -14,6 +14,7 @@ import numpy as np
 from refasr import stages
 from refasr.compress.layout import INT8, recurrent_layers, scale_names
 from refasr.errors import RangeError
+from refasr.features.profiles import PROFILES
 from refasr.transducer.model import assemble
 from refasr.transducer.units import BLANK
 
@@ -48,7 +49,8 @@ def stacked_frames(model, samples, backend):
     float32 [T, K]
     """
     features, stacking = stages.features_stage(model, backend), stages.stacking_stage(model, assemble(model, backend))
-    silence = np.zeros(model.card.get("flush_frames", 0) * model.architecture.stack * 160, F32)
+    hop = PROFILES[model.architecture.profile].hop_samples
+    silence = np.zeros(model.card.get("flush_frames", 0) * model.architecture.stack * hop, F32)
     frames, _ = features.step(np.concatenate([samples, silence]), features.start())
     return stacking.step(frames, stacking.start())[0]
 
@@ -79,11 +81,10 @@ def calibrate(model, utterances, backend):
     values = {name: np.concatenate(parts) for name, parts in seen.items()}
     inputs = inputs_of_matrices(model.architecture)
     moments = {name: second_moment(values[source]) for name, source in inputs.items()}
-    names = [name for name in scale_names(model.architecture) if name != "joiner.logits"]
+    names = [name for name in scale_names(model.architecture) if name not in ("joiner.audio", "joiner.text", "joiner.logits")]
     scales = {name: best_scale(values[name]) for name in names}
-    scales["joiner.audio"], scales["joiner.text"] = joint_scales(values["joiner.audio at nodes"], values["joiner.text at nodes"])
-    return Calibration(scales,
-                       {name: float(max(peaks)) for name, peaks in cells.items()}, moments)
+    scales["joiner.audio"], scales["joiner.text"] = joint_scales(values["joiner.audio"], values["joiner.text"])
+    return Calibration(scales, {name: float(max(peaks)) for name, peaks in cells.items()}, moments)
 
 
 def watch(network, frames, labels, seen, cells):
@@ -105,12 +106,10 @@ def watch(network, frames, labels, seen, cells):
     see("predictor.output", text)
     cells.setdefault("predictor", []).append(np.abs(cache.lstm.cells).max())
     e, p = network.joiner.project_audio(encodings), network.joiner.project_text(text)
+    p = p[np.arange(len(e)) * len(p) // len(e)]  # at nodes near the path that the recording takes
     see("joiner.audio", e)
     see("joiner.text", p)
-    straight = np.arange(len(e)) * len(p) // len(e)  # nodes near the path that the recording takes
-    see("joiner.audio at nodes", e)
-    see("joiner.text at nodes", p[straight])
-    see("joiner.hidden", np.tanh(e + p[straight]))
+    see("joiner.hidden", np.tanh(e + p))
 
 
 def inputs_of_matrices(architecture):

@@ -34,10 +34,11 @@ def write_folder(folder, contents):
     """
     folder = pathlib.Path(folder)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise FormatError(f"{folder}: got a folder with files, expected an empty or a new one; name another")
         for part in ("codes", "plain"):
-            (folder / part).mkdir(parents=True)
-            if len(list(folder.iterdir())) > 1 + (part == "plain"):
-                raise FormatError(f"{folder}: got a folder with other files, expected an empty or a new one; name another")
+            (folder / part).mkdir()
     except OSError as error:
         raise FormatError(f"{folder}: cannot be made ({error.strerror}); name a new folder") from error
     arrays = {f"codes/{name}.npy": coded.codes for name, coded in contents.coded.items()}

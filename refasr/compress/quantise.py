@@ -21,28 +21,30 @@ PRODUCT_UNIT = 2.0**30    # of gate times tanh
 TABLE_UNIT = 2.0**15
 LARGEST_BIAS = 1 << 28
 CELL_ROOM = 1.3           # cells may grow beyond what calibration saw
+MEASURED = "accuracy", "emission_delay"  # keys of a card
 LARGEST_CELL = 32.0       # where cells count without end, tanh has long been 1; a finer unit is worth more
 
 
-def quantise(model, calibration, bits=MOST_BITS):
+def quantise(model, calibration, bits=None):
     """Make the integer model.
 
     Parameters
     ----------
     model : Model
     calibration : Calibration     From `calibrate.calibrate`, of the same model.
-    bits : int or dict            2 to 8; a dict gives widths by tensor name, and 8 to those it does not name.
+    bits : int, dict or None      2 to 8; a dict gives widths by tensor name, and 8 to those it does not name; None: those that
+                                  the model was trained for.
 
     Returns
     -------
-    IntegerModel                  Checked as if it came from a file.
+    IntegerModel                  Checked as if it came from a file. Its card lacks what was measured on the float model.
 
     Raises
     ------
     RangeError, FormatError
     """
     architecture = model.architecture
-    widths = tensor_widths(bits, architecture)
+    widths = tensor_widths(trained_widths(model.card) if bits is None else bits, architecture)
     work = Quantiser(model.parameters, calibration, widths, inputs_of_matrices(architecture))
     for name, _, width in recurrent_layers(architecture):
         if name == "predictor":
@@ -53,8 +55,18 @@ def quantise(model, calibration, bits=MOST_BITS):
         work.linear(name)
     work.joint()
     made = IntegerModel(architecture, work.codes, widths, work.arrays, work.scalars, work.scales, model.mean,
-                        model.reciprocal_deviation, model.units, dict(model.card))
+                        model.reciprocal_deviation, model.units,
+                        {key: value for key, value in model.card.items() if key not in MEASURED})
     return checked(made)
+
+
+def trained_widths(card):
+    """Widths that the weights were trained for. Parameters: card (of a float model). Returns int or dict, as `quantise` takes it.
+
+    Levels chosen among the 8-bit codes are 8-bit codes, and so is what was not trained for any.
+    """
+    trained = card.get("quantised")
+    return trained.get("bits") if isinstance(trained, dict) and trained.get("levels") == "uniform" else MOST_BITS
 
 
 def tensor_widths(bits, architecture):
@@ -147,8 +159,11 @@ class Quantiser:
         """A layer normalisation. Parameters: name (of the layer), width."""
         gain, bias = self.parameters[f"{name}.norm_gain"], self.parameters[f"{name}.norm_bias"]
         scale = self.scales[f"{name}.output"]
-        largest = max(np.abs(gain).max() / scale, 1e-9)
-        bits = min(max(math.floor(math.log2(INT16 / largest)), NORM_BITS[0]), NORM_BITS[1])
+        largest = max(np.abs(gain).max() / scale, np.abs(bias).max() / scale / 65536, 1e-9)
+        bits = min(math.floor(math.log2(INT16 / largest)), NORM_BITS[1])
+        if bits < NORM_BITS[0]:
+            raise RangeError(f"{name}.norm: got a gain or bias of {largest:g} steps of its output, expected up to {INT16}; "
+                             "calibrate on more speech")
         self.scalars[f"{name}.norm_bits"] = bits
         self.scalars[f"{name}.norm_epsilon"] = max(1, round(width**2 * float(EPSILON) / self.scales[f"{name}.hidden"] ** 2))
         self.arrays[f"{name}.norm_gain"] = np.rint(np.ldexp(gain / scale, bits)).astype(np.int16)

@@ -26,7 +26,7 @@ class DataSettings:
     fraction : chance that a recording is heard at all in each of these times.
     final_fraction, from_step, to_step : the fraction moves in a straight line from `fraction` at from_step to final_fraction at
         to_step, so that labelled and unlabelled speech are mixed by a schedule; it is that of the step at which an epoch begins.
-        -1 leaves it as it is.
+        left out, it stays as it is.
     join : up to so many recordings of one speaker are said in a row.
     least_confidence : recordings whose `extra` is `pseudo:X` with X below this are left out.
     """
@@ -186,7 +186,7 @@ def check_value(place, value, default):
             check_value(place, element, default[0] if default else "text")
         return
     number = isinstance(default, (int, float)) and isinstance(value, (int, float)) and not isinstance(value, bool)
-    fits = dataclasses.is_dataclass(value) if default is None else isinstance(value, type(default))
+    fits = dataclasses.is_dataclass(value) if default is None else type(value) is type(default)  # no bool for an int
     if not number and not fits:
         raise FormatError(f"{place}: got {value!r}, expected something like {default!r}")
     if isinstance(default, int) and isinstance(value, float):

@@ -66,7 +66,8 @@ def write_manifest(path, labels):
             lines.append("\t".join([file, item.split, item.source, item.speaker, text, f"pseudo:{confidence:.4f}",
                                     f"{item.start:.4f}", f"{duration:.4f}"]))
     if not lines:
-        raise RangeError(f"{path}: got no recording in which a word was heard, expected at least one; use a better teacher")
+        raise RangeError(f"{path}: got no recording with a label to write, expected at least one; use a better teacher, or ask "
+                         "for less confidence")
     with whole_file(path, "w", encoding="utf-8") as file:
         file.write("\n".join(["\t".join(COLUMNS), *lines]) + "\n")
     return len(lines)

@@ -19,7 +19,7 @@ DRAWN_BITS = 4             # of the levels that weights are shown against when t
 
 
 def patch_of(rows):
-    """Corner of a matrix in 8 bits; what is not zero stays so. Parameters: rows, float32 [N, K]. Returns base64 text."""
+    """Corner of a matrix in 8 bits; what is not zero stays so. Parameters: rows, float32 [N, K]. Returns a dict."""
     corner = rows[:PATCH, :PATCH]
     size = np.abs(corner) / max(float(np.abs(rows).max()), 1e-30)
     values = np.where(corner == 0, 0, np.sign(corner) * np.maximum(1, np.rint(127 * size))).astype(np.int8)

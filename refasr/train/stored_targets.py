@@ -5,21 +5,21 @@ A recording's targets are bound to its samples and its labels; given others, the
 """
 
 import hashlib
-import io
 from typing import NamedTuple
 
 import numpy as np
 
 from refasr import checks
+from refasr.array_files import misfit, read_archive
 from refasr.errors import FormatError, RangeError
 from refasr.transducer import distillation
-from refasr.transducer.model_file import ACCIDENTS
 from refasr.whole_file import whole_file
 
 SECONDS_AN_HOUR = 3600
 FRAMES_A_SECOND = 25
 UNIT_BYTES, SHARE_BYTES = 1, 2      # uint8, float16
 MOST_UNITS = 256
+KINDS = ("uint8", "float16", "str512")  # the last: 16 letters of a key
 LEAST_LOG = -60.0                   # what float16 still holds well; the mass below is nothing
 
 
@@ -136,19 +136,19 @@ def read(path):
     ------
     FormatError                 If it is no such file, or damaged.
     """
-    try:
-        with open(path, "rb") as raw, np.load(io.BytesIO(raw.read()), allow_pickle=False) as file:
-            names = sorted({name.rpartition("/")[0] for name in file.files})
-            targets = {name: StoredTargets(*(file[f"{name}/{part}"] for part in StoredTargets._fields)) for name in names}
-    except ACCIDENTS as error:
-        kind = type(error).__name__
-        raise FormatError(f"{path}: got a damaged file ({kind}), expected stored targets; make it again") from error
-    for name, each in targets.items():
-        n_nodes = len(each.log_rest)
-        fits = each.units.dtype == np.uint8 and each.log_p.dtype == each.log_rest.dtype == np.float16
-        if not fits or each.units.ndim != 2 or each.units.shape != each.log_p.shape or each.units.shape[0] != n_nodes:
-            raise FormatError(f"{path}: got parts of {name} that do not fit, expected stored targets; make it again")
-    return {name: each._replace(key=str(each.key)) for name, each in targets.items()}
+    arrays, targets = read_archive(path, KINDS), {}
+    for name in sorted({name.rpartition("/")[0] for name in arrays}):
+        parts = [arrays.get(f"{name}/{part}") for part in StoredTargets._fields]
+        if any(part is None for part in parts) or not fit(*parts):
+            raise misfit(path, f"parts of {name!r:.60} that do not fit", "stored targets", "make it again")
+        targets[name] = StoredTargets(*parts[:-1], str(parts[-1]))
+    return targets
+
+
+def fit(units, log_p, log_rest, key):
+    """Whether arrays can be targets. Parameters: units, log_p, log_rest, key. Returns bool."""
+    kinds = units.dtype == np.uint8 and log_p.dtype == log_rest.dtype == np.float16 and key.dtype.kind == "U"
+    return kinds and units.ndim == 2 and units.shape == log_p.shape and log_rest.shape == units.shape[:1] and key.shape == ()
 
 
 def bytes_an_hour(grids, k, nodes="lattice"):
