@@ -1,4 +1,4 @@
-"""The second pass: n-gram queries beside KenLM, units of the neural model, expansion of a lattice, and whole rescorings.
+"""The second pass: n-gram queries beside KenLM, units of the neural model, expansion of a lattice, whole rescorings; fusion.
 
 KenLM reads the same ARPA file and scores the same sentences word by word; refasr's time has the lookup of the words in it, as
 KenLM's has. `limit_fraction` is left out: a binary search is bound by neither multiplications nor reading speed.
@@ -17,10 +17,11 @@ from benchmarks.bench_recogniser import recordings
 from refasr.recogniser_spec import RecogniserSpec
 from refasr.rescoring import neural_lm, ngram, rescore
 from refasr.rescoring.second_pass import SHIPPED, SecondPass, paths_alone
+from refasr.search.hypotheses import SearchSettings
 from refasr.shipped import data_path
 from refasr.twins import select
 
-N_SENTENCES, BEAM, N_BEST, PASSES = 2000, 8, (4, 8), 5
+N_SENTENCES, N_BEST, PASSES = 2000, (4, 8), 5
 BATCH, LETTERS = 32, 8
 
 
@@ -58,7 +59,7 @@ def check(results):
 @functools.cache
 def stored():
     """Lattices of the shipped recordings. Returns a list of Lattice."""
-    ready = RecogniserSpec(beam=BEAM).load()
+    ready = RecogniserSpec(beam=SearchSettings().beam).load()
     return [ready.transcribe_samples(samples).lattice for samples in recordings()]
 
 
@@ -82,14 +83,22 @@ def cases():
 
 
 def measure():
-    """Whole rescorings: of lattices, and of n-best lists. Yields (case, contestant, value, unit)."""
+    """Whole rescorings, and recognition without and with fusion. Yields (case, contestant, value, unit)."""
     ready, fast = SecondPass.load(), select("fast")
     lists = {"lattice": stored()} | {f"{k}-best": [paths_alone(lattice, k, fast) for lattice in stored()] for k in N_BEST}
     for what, given in lists.items():
-        times = []
-        for _ in range(PASSES + 1):      # the first compiles
-            begin = time.perf_counter()
-            for lattice in given:
-                ready.rescore(lattice)
-            times.append((time.perf_counter() - begin) / len(given))
-        yield f"what=second-pass of={what}", "fast", float(np.median(times[1:])), "s"
+        yield f"what=second-pass of={what}", "fast", seconds_each(ready.rescore, given), "s"
+    for lm in (None, "default"):
+        recogniser = RecogniserSpec(beam=SearchSettings().beam, lm=lm).load()
+        yield f"what=first-pass lm={lm or 'none'}", "fast", seconds_each(recogniser.transcribe_samples, recordings()), "s"
+
+
+def seconds_each(work, given):
+    """Median of the mean time. Parameters: work (function), given (list of its arguments). Returns a float."""
+    times = []
+    for _ in range(PASSES + 1):      # the first compiles
+        begin = time.perf_counter()
+        for one in given:
+            work(one)
+        times.append((time.perf_counter() - begin) / len(given))
+    return float(np.median(times[1:]))

@@ -17,7 +17,7 @@ from benchmarks import bench_boost, harness
 from benchmarks.bench_recogniser import recordings
 from refasr.audio import SAMPLE_RATE_HZ
 from refasr.recognise import Recogniser
-from refasr.search import beam, boost, hypotheses, scorer
+from refasr.search import beam, boost, fusion, hypotheses, scorer
 from refasr.search.hypotheses import SearchSettings
 from refasr.search.scorer import Scorer
 from refasr.twins import select
@@ -133,9 +133,9 @@ def stored():
 
 def searched(backend, audio, weights, automaton=None, settings=SearchSettings(beam=BEAM)):
     """Search each utterance. Parameters: backend, audio (list), weights, automaton, settings. Returns scores, best first."""
-    automaton = automaton or boost.build([], len(weights.table))
+    automaton, words = automaton or boost.build([], len(weights.table)), fusion.build(None, len(weights.table))
     state = hypotheses.start(weights, settings, backend)
-    return [backend(beam.search_frames)(rows, state, weights, automaton, settings)[0].acoustic for rows in audio]
+    return [backend(beam.search_frames)(rows, state, weights, automaton, words, settings)[0].acoustic for rows in audio]
 
 
 def check(results):

@@ -4,7 +4,7 @@ A decoder gives the pipeline its stage K6 and makes utterances; an utterance tak
 can say at any moment what the text is, and at the end what the hypotheses are.
 
     GreedyDecoder    one hypothesis; what is written stays
-    BeamDecoder      several, with phrases boosted; a lattice at the end
+    BeamDecoder      several, with phrases boosted and perhaps a language model; a lattice at the end
 """
 
 import math
@@ -18,7 +18,7 @@ from refasr.lattice import assemble, forward_backward, nbest, prune
 from refasr.lattice import confidence as confidence_of
 from refasr.lattice.lattice import NO_WORD, SCORES_A_NAT, to_nats
 from refasr.result import Hypothesis, confidence
-from refasr.search import boost, hypotheses, scorer
+from refasr.search import boost, fusion, hypotheses, scorer
 from refasr.stages import COLLECT_FRAMES, Emission
 from refasr.transducer.units import RESERVED, decode_labels, encode_text
 
@@ -109,7 +109,7 @@ class GreedyUtterance:
 
 
 class BeamDecoder:
-    """Beam search with phrases.
+    """Beam search with phrases and a language model.
 
     Parameters
     ----------
@@ -120,16 +120,17 @@ class BeamDecoder:
     lattice : LatticeSettings
     phrases : sequence or Automaton    Of utterances that bring none of their own; see `automaton_of`.
     frame_seconds : float
+    lm : LmSettings or None
     """
 
-    def __init__(self, model, network, backend, settings, lattice, phrases, frame_seconds):
+    def __init__(self, model, network, backend, settings, lattice, phrases, frame_seconds, lm=None):
         hypotheses.check_settings(settings)
         self.units, self.network, self.backend = model.units, network, backend
         self.settings, self.lattice, self.frame_seconds = settings, lattice, frame_seconds
         self.weights = scorer.scorer_of(network)
         if isinstance(self.weights, scorer.Scorer):
             require_sound(self.weights)  # integers are proven when they are read
-        self.automaton = self.automaton_of(phrases)
+        self.automaton, self.words = self.automaton_of(phrases), fusion.build(lm, len(self.units))
         self.calibration = model.card.get("confidence", {})
 
     def automaton_of(self, phrases):
@@ -159,7 +160,7 @@ class BeamDecoder:
 
     def stage(self):
         """K6. Returns a Stage."""
-        return stages.beam_stage(self.network, self.weights, self.automaton, self.settings, self.backend)
+        return stages.beam_stage(self.network, self.weights, self.automaton, self.words, self.settings, self.backend)
 
     def utterance(self):
         """A new utterance. Returns a BeamUtterance."""
@@ -219,8 +220,9 @@ class BeamUtterance:
     def ranked(self, state):
         """The end. Parameters: state (BeamState). Returns a Ranked."""
         decoder, beam = self.decoder, state.beam
-        endings = [assemble.Ending(int(node), float(acoustic), boost.finish(state.automaton, int(at)))
-                   for node, acoustic, at in zip(beam.node, beam.acoustic, beam.boost)]
+        columns = (beam.node, beam.acoustic, beam.boost, beam.history, beam.spelling)
+        endings = [assemble.Ending(node, acoustic, boost.finish(state.automaton, at), fusion.finish(decoder.words, *lm))
+                   for node, acoustic, at, *lm in zip(*(column.tolist() for column in columns))]
         flow = assemble.keep_ancestors(self.flow(), beam.node)
         units = decoder.backend(prune.prune)(assemble.unit_lattice(flow, endings, decoder.units, decoder.frame_seconds),
                                              decoder.lattice.prune_beam)

@@ -73,14 +73,17 @@ class Recogniser:
     phrases : sequence or Automaton                          Spelled phrases to boost (see `refasr.search.boost`), for all
                                                              streams that bring none of their own.
     lattice : LatticeSettings                                What is kept of a beam search.
+    lm : LmSettings or None                                  Language model of a beam search (see `refasr.search.fusion`).
     """
 
-    def __init__(self, model, backend="fast", record=None, search=None, phrases=(), lattice=LatticeSettings()):
+    def __init__(self, model, backend="fast", record=None, search=None, phrases=(), lattice=LatticeSettings(), lm=None):
         self.model, self.backend = model, select(backend)
         self.network = models.assemble(model, self.backend)
         self.frame_seconds = model.architecture.stack * PROFILES[model.architecture.profile].hop_samples / SAMPLE_RATE_HZ
+        if search is None and lm is not None:
+            raise RangeError("lm: got one with greedy search, expected none; give the recogniser search=SearchSettings()")
         self.decoder = GreedyDecoder(model, self.network, phrases) if search is None else BeamDecoder(
-            model, self.network, self.backend, search, lattice, phrases, self.frame_seconds)
+            model, self.network, self.backend, search, lattice, phrases, self.frame_seconds, lm)
         self.stages = stages.stages_of(model, self.network, self.backend, self.decoder.stage())
         if record is not None:
             self.stages = stages.traced(self.stages, record)
@@ -99,7 +102,7 @@ class Recogniser:
         ----------
         name_or_path : str or Path         A shipped model ("default", "float") or a model file.
         backend : "fast" or "reference"
-        **decoder : object                 search, phrases, lattice, as above.
+        **decoder : object                 search, phrases, lattice, lm, as above.
 
         Returns
         -------

@@ -8,6 +8,7 @@ import pathlib
 from refasr.errors import FormatError
 
 PACKAGE = pathlib.Path(__file__).resolve().parent
+LANGUAGE_MODELS = {"default": "lm.arpa.gz"}
 MODELS = {"default": ("small.refasr", "float.npz"), "float": ("float.npz",), "int8": ("int8.refasr",)}  # by name, the best first
 HOMES = (PACKAGE / "data", PACKAGE.parent / "data")  # inside a wheel; in a checkout or an editable install
 
@@ -57,3 +58,9 @@ def model_path(name_or_path):
         if path.is_file():
             return path
     return data_path("models", MODELS[str(name_or_path)][-1])  # says what is missing
+
+
+def language_model_path(name_or_path):
+    """Path of an n-gram model: a shipped one by its name, else the path itself. Parameters: name_or_path. Returns a Path."""
+    shipped = LANGUAGE_MODELS.get(str(name_or_path))
+    return pathlib.Path(name_or_path) if shipped is None else data_path("models", shipped)

@@ -140,9 +140,17 @@ def plain_add_dots(tile, n_steps, codes, start, x, place, stride):
     -------
     tile
     """
+    return plain_add_spaced_dots(tile, n_steps, tile.shape[0], codes, start, x, place, stride)
+
+
+def plain_add_spaced_dots(tile, n_steps, pitch, codes, start, x, place, stride):
+    """Like `plain_add_dots`, but a step's R blocks begin `pitch` blocks after those of the step before: a part of a panel.
+
+    Parameters: tile, n_steps, pitch (constants), codes, start, x, place, stride. Returns the tile.
+    """
     blocks, columns = tile.shape[:2]
     for s in range(n_steps):
-        w = codes[start + s * blocks * BLOCK :][: blocks * BLOCK].reshape(blocks, LANES, QUAD).astype(np.int32)
+        w = codes[start + s * pitch * BLOCK :][: blocks * BLOCK].reshape(blocks, LANES, QUAD).astype(np.int32)
         quads = x[place + s + stride * np.arange(columns)].view(np.uint8).reshape(columns, QUAD).astype(np.int32)
         tile = tile + np.einsum("rlq,cq->rcl", w, quads)
     return tile
@@ -163,24 +171,40 @@ def column_places(context, builder, kind, x, columns):
     return found
 
 
+def dots(context, builder, tile, steps, arrays, values):
+    """Code of several steps. Parameters: context, builder, tile, steps (how many, pitch), arrays (types of codes, x), values."""
+    sums, code_array, start, *x_values = values
+    blocks = pointer(context, builder, arrays[0], code_array, start, CODES)
+    columns = column_places(context, builder, arrays[1], x_values, tile.columns)
+    for s in range(steps[0]):
+        vectors = [builder.load(moved(builder, blocks, s * steps[1] + r), align=1) for r in range(tile.blocks)]
+        for c, column in enumerate(columns):
+            inputs = spread(builder, builder.load(moved(builder, column, s), align=4))
+            for r, vector in enumerate(vectors):
+                n = r * tile.columns + c
+                sums = builder.insert_value(sums, dot(context, builder, builder.extract_value(sums, n), inputs, vector), n)
+    return sums
+
+
 @instruction(plain_add_dots)
 def add_dots(_, tile, n_steps, codes, start, x, place, stride):
     """Code of `plain_add_dots`. Parameters: _, tile, n_steps, codes, start, x, place, stride. Returns (signature, generator)."""
 
     def generate(context, builder, signature, values):
-        sums, _, code_array, start, *x_values = values
-        blocks = pointer(context, builder, codes, code_array, start, CODES)
-        columns = column_places(context, builder, x, x_values, tile.columns)
-        for s in range(n_steps.literal_value):
-            vectors = [builder.load(moved(builder, blocks, s * tile.blocks + r), align=1) for r in range(tile.blocks)]
-            for c, column in enumerate(columns):
-                inputs = spread(builder, builder.load(moved(builder, column, s), align=4))
-                for r, vector in enumerate(vectors):
-                    n = r * tile.columns + c
-                    sums = builder.insert_value(sums, dot(context, builder, builder.extract_value(sums, n), inputs, vector), n)
-        return sums
+        return dots(context, builder, tile, (n_steps.literal_value, tile.blocks), (codes, x), (values[0], *values[2:]))
 
     return tile(tile, n_steps, codes, types.int64, x, types.int64, types.int64), generate
+
+
+@instruction(plain_add_spaced_dots)
+def add_spaced_dots(_, tile, n_steps, pitch, codes, start, x, place, stride):
+    """Code of `plain_add_spaced_dots`. Parameters: _, tile, n_steps, pitch, codes, start, x, place, stride. Returns a pair."""
+
+    def generate(context, builder, signature, values):
+        steps = n_steps.literal_value, pitch.literal_value
+        return dots(context, builder, tile, steps, (codes, x), (values[0], *values[3:]))
+
+    return tile(tile, n_steps, pitch, codes, types.int64, x, types.int64, types.int64), generate
 
 
 def plain_native_dots():

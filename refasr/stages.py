@@ -189,7 +189,7 @@ def search_stage(network):
     return Stage("K6", "greedy search", lambda: SearchState(greedy.start(network), 0), step)
 
 
-def beam_stage(network, weights, automaton, settings, backend):
+def beam_stage(network, weights, automaton, words, settings, backend):
     """K6 with beam search.
 
     Parameters
@@ -197,6 +197,7 @@ def beam_stage(network, weights, automaton, settings, backend):
     network : Network
     weights : Scorer               Of the network.
     automaton : boost.Automaton    Phrases of an utterance that brings none of its own.
+    words : fusion.Fusion          Language model.
     settings : SearchSettings
     backend : Backend
 
@@ -210,10 +211,11 @@ def beam_stage(network, weights, automaton, settings, backend):
         audio, after, written = network.joiner.project_audio(encodings), state.beam, []
         while len(audio):
             n_frames = min(len(audio), COLLECT_FRAMES - after.frame % COLLECT_FRAMES)
-            after, flow = search(audio[:n_frames], after, weights, state.automaton, settings)
+            after, flow = search(audio[:n_frames], after, weights, state.automaton, words, settings)
             if not np.isfinite(after.acoustic).all():
                 raise RangeError("model: got scores that are not finite, expected finite ones; its weights are damaged")
             written.append(Stretch(flow, after.node, after.frame))
             audio = audio[n_frames:]
         return written, state._replace(beam=after)
-    return Stage("K6", "beam search", lambda: BeamState(hypotheses.start(weights, settings, backend), automaton), step)
+    start = lambda: BeamState(hypotheses.start(weights, settings, backend, words.start), automaton)
+    return Stage("K6", "beam search", start, step)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from refasr.errors import RangeError, ShapeError
 from refasr.lattice import assemble, nbest
 from refasr.lattice.lattice import SCORES_A_NAT, to_score
-from refasr.search import beam, boost, hypotheses
+from refasr.search import beam, boost, fusion, hypotheses
 from refasr.search.hypotheses import SearchSettings
 from refasr.search.scorer import Scorer
 from refasr.transducer.units import CHARACTERS
@@ -81,9 +81,9 @@ def all_probabilities(audio, weights, longest, settings):
 
 def search(audio, weights, settings, phrases=(), backend=FAST):
     """From the start to the end. Parameters: audio, weights, settings, phrases, backend. Returns (Beam, Flow, Automaton)."""
-    automaton = boost.build(list(phrases), len(weights.table))
-    return (*backend(beam.search_frames)(audio, hypotheses.start(weights, settings, backend), weights, automaton, settings),
-            automaton)
+    automaton, words = boost.build(list(phrases), len(weights.table)), fusion.build(None, len(weights.table))
+    start = hypotheses.start(weights, settings, backend)
+    return *backend(beam.search_frames)(audio, start, weights, automaton, words, settings), automaton
 
 
 def labels_of(flow, node):
@@ -116,11 +116,11 @@ def test_narrow_beam_loses_mass_only():
 def test_cuts_change_nothing(seed, context, one_symbol, cut):
     audio, weights = frames(seed, 6), small_scorer(seed, n_units=4)
     settings = SearchSettings(beam=3, context=context, one_symbol=one_symbol, max_symbols=3)
-    automaton = boost.build([], 4)
+    automaton, words = boost.build([], 4), fusion.build(None, 4)
     whole, whole_flow, _ = search(audio, weights, settings)
     state, flows = hypotheses.start(weights, settings, FAST), []
     for part in (audio[:cut], audio[cut:cut], audio[cut:]):
-        state, flow = FAST(beam.search_frames)(part, state, weights, automaton, settings)
+        state, flow = FAST(beam.search_frames)(part, state, weights, automaton, words, settings)
         flows.append(flow)
     pairs = list(zip((*whole, *whole_flow), (*state, *assemble.joined(flows)), strict=True))
     assert all(np.array_equal(a, b) for a, b in pairs)
@@ -170,7 +170,7 @@ def test_words_of_a_unit_lattice():
     rows = [(0, 1, mark), (1, 2, a), (2, 3, b), (2, 4, mark), (3, 4, mark), (4, 5, b), (4, 6, a)]
     columns = np.array(rows, np.int32).T
     mass = np.log([0.9, 0.8, 0.3, 0.4, 0.2, 0.35, 0.1])
-    flow = hypotheses.Flow(*columns, np.arange(7, dtype=np.int32), mass, np.zeros(7))
+    flow = hypotheses.Flow(*columns, np.arange(7, dtype=np.int32), mass, *np.zeros((2, 7)))
     endings = [assemble.Ending(node, math.log(mass), 0.0) for node, mass in ((5, 0.3), (6, 0.1), (2, 0.05))]
     words = assemble.word_lattice(assemble.unit_lattice(flow, endings, CHARACTERS, 0.04))
     readings = REFERENCE(nbest.nbest)(words, 10)

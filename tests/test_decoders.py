@@ -159,7 +159,7 @@ def test_settled_units_stay():
 
 def test_thinning_keeps_the_likeliest_old_way():
     columns = np.array([(0, 1, 9, 0), (0, 2, 10, 0), (1, 3, 8, 1), (2, 3, 0, 2), (2, 4, 8, 9), (3, 4, 9, 8)], np.int32).T
-    flow = Flow(*columns, np.log([0.6, 0.4, 0.2, 0.3, 0.1, 0.2]), np.zeros(6))
+    flow = Flow(*columns, np.log([0.6, 0.4, 0.2, 0.3, 0.1, 0.2]), *np.zeros((2, 6)))
     assert assemble.thin_out(flow, 5).source.tolist() == [0, 0, 2, 2, 3]
     assert assemble.thin_out(flow, 0).source.size == 6
     assert assemble.thin_out(flow, 99).target.tolist() == [1, 2, 3, 4]
@@ -291,7 +291,7 @@ def test_joined_hypotheses_within_a_word_do_not_multiply(monkeypatch):
         node = 1 + 3 * i
         rows += [(node, node + 1, 9), (node, node + 2, 10), (node + 1, node + 3, 0), (node + 2, node + 3, 0)]
         mass += [0.6, 0.4, 0.6, 0.4]
-    flow = Flow(*np.array(rows, np.int32).T, np.arange(len(rows), dtype=np.int32), np.log(mass), np.zeros(len(rows)))
+    flow = Flow(*np.array(rows, np.int32).T, np.arange(len(rows), dtype=np.int32), np.log(mass), *np.zeros((2, len(rows))))
     units = assemble.unit_lattice(flow, [assemble.Ending(91, 0.0, 0.0)], CHARACTERS, 0.04)
     for steps in (10, assemble.MOST_STEPS):
         monkeypatch.setattr(assemble, "MOST_STEPS", steps)

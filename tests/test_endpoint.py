@@ -53,7 +53,7 @@ PAIR = pair.PairSettings(0.8, 0.5, 0.2)
     (seen(0.9), "lights", [("final", "model")], None),
     (seen(0.9), None, [("final", "model")], None),
     (seen(0.9, "lights on"), "lights", [("reset", "text-changed"), ("final", "model")], None),
-    (seen(0.1, pause_s=2.0), "lights", [("final", "longest-pause")], None),
+    (seen(0.1, pause_s=1.6), "lights", [("final", "longest-pause")], None),
     (seen(0.9, pause_s=0.04), None, [], None),
     (seen(0.9, ""), None, [], None),
     (seen(0.9, "", pause_s=5.0), None, [("final", "idle")], None),
@@ -159,8 +159,8 @@ def test_gradients_are_those_of_finite_differences():
         loss, gradient = loss_of(weights, batch, select("reference"))
         for name in weights._fields[-7:]:
             direction = rng.standard_normal(getattr(weights, name).shape).astype(F32)
-            moved = [loss_of(weights._replace(**{name: getattr(weights, name) + F32(step) * direction}), batch, select("reference"))[0]
-                     for step in (1e-2, -1e-2)]
+            at = lambda step: weights._replace(**{name: getattr(weights, name) + F32(step) * direction})
+            moved = [loss_of(at(step), batch, select("reference"))[0] for step in (1e-2, -1e-2)]
             expected = 0.0 if name in ("mean", "scale") else (moved[0] - moved[1]) / 2e-2
             assert abs((getattr(gradient, name) * direction).sum() - expected) < 2e-3 + 2e-2 * abs(expected), name
         assert loss > 0
@@ -168,6 +168,7 @@ def test_gradients_are_those_of_finite_differences():
 
 def test_training_learns_where_texts_end():
     rng = np.random.default_rng(0)
+
     def sequence(text):
         units = encode_text(text)
         target = np.zeros(units.size, F32)
@@ -175,7 +176,8 @@ def test_training_learns_where_texts_end():
         return units, target, np.ones_like(target)
     batch = fit.batch_of([sequence(text) for text in ("stop", "turn it on", "turn it off", "go on to the end")])
     losses = []
-    fit.fit(fit.start_text(rng, 36, 16), fit.text_loss, [lambda: batch] * 80, 2e-2, select("fast"), lambda _, loss: losses.append(loss))
+    fit.fit(fit.start_text(rng, 36, 16), fit.text_loss, [lambda: batch] * 80, 2e-2, select("fast"),
+            lambda _, loss: losses.append(loss))
     assert losses[-1] < 0.3 * losses[0]
 
 
@@ -195,7 +197,8 @@ def spoil_card(data, change):
 
 
 @pytest.mark.parametrize("change", [
-    lambda h: h.update(format=2), lambda h: h.update(kind="x"), lambda h: h["sizes"].update(acoustic=8), lambda h: h["sizes"].pop("mel"),
+    lambda h: h.update(format=2), lambda h: h.update(kind="x"), lambda h: h["sizes"].update(acoustic=8),
+    lambda h: h["sizes"].pop("mel"),
     lambda h: h["sizes"].update(text=10**9), lambda h: h.update(units=["a"]), lambda h: h["card"]["thresholds"].update(final=1.5),
     lambda h: h["card"].pop("thresholds"), lambda h: h["card"]["thresholds"].update(final="x"), lambda h: h.pop("card")])
 def test_a_card_that_lies_is_refused(tmp_path, change):
@@ -239,7 +242,8 @@ def test_composed_utterances_end_where_they_say():
     for begin, end in made.pauses:
         assert np.abs(made.samples[round(begin * 16000) + 100:round(end * 16000) - 100]).max() < 0.02
     noisy = compose.compose(samples, placed, plan._replace(snr_db=10.0, talk_db=15.0), [noise(5000)], [noise(9000, 1)])
-    assert noisy.samples.size == made.samples.size and np.abs(noisy.samples[-16000:]).mean() > np.abs(made.samples[-16000:]).mean()
+    assert noisy.samples.size == made.samples.size
+    assert np.abs(noisy.samples[-16000:]).mean() > np.abs(made.samples[-16000:]).mean()
     with pytest.raises(RangeError):
         compose.place(samples, [])
 

@@ -179,7 +179,7 @@ def test_zeros_that_fill_up_rows_of_squares_cost_no_code():
     np.testing.assert_array_equal(gemm.unpack_weights(packed), w)
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 16, 33])
+@pytest.mark.parametrize("n", [1, 2, 7, 8, 12, 13, 14, 15, 16, 17, 33])
 def test_weights_beyond_the_second_cache(n):
     """Fetched ahead while others are used: changes no result, the last panel has no next one."""
     w, x = random_pair(1100, 1002, n) if not UNCOMPILED else random_pair(70, 40, n)

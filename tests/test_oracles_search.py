@@ -20,7 +20,7 @@ import pytest
 
 from benchmarks.bench_search import CONTEXT, decode, export, sherpa, text_table, toy
 from refasr.lattice import assemble
-from refasr.search import beam, boost, hypotheses
+from refasr.search import beam, boost, fusion, hypotheses
 from refasr.search.hypotheses import SearchSettings
 from refasr.twins import select
 
@@ -64,8 +64,8 @@ def search(encodings, weights, width, backend):
     """
     settings = SearchSettings(beam=width, one_symbol=True, score_beam=1e6)
     state = hypotheses.start(weights, settings, backend)
-    automaton = boost.build([], len(weights.table))
-    after, flow = backend(beam.search_frames)(encodings, state, weights, automaton, settings)
+    automaton, words = boost.build([], len(weights.table)), fusion.build(None, len(weights.table))
+    after, flow = backend(beam.search_frames)(encodings, state, weights, automaton, words, settings)
     flow = assemble.add_up(flow)
     texts = [tuple(label for label, _ in assemble.best_labels(flow, int(node))) for node in after.node]
     return max(zip(after.acoustic, texts), key=lambda pair: pair[0] / (len(pair[1]) + CONTEXT))[1]

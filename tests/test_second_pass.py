@@ -45,7 +45,7 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lm")
     arpa.write_arpa(folder / "lm.arpa", NGRAM)
     lm_file.save_lm(folder / "lm.npz", LM)
-    return ["--ngram", str(folder / "lm.arpa"), "--neural", str(folder / "lm.npz"), "--backend", "reference"]
+    return ["--ngram", str(folder / "lm.arpa"), "--neural", str(folder / "lm.npz")]
 
 
 @pytest.fixture(scope="module")

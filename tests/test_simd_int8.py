@@ -14,6 +14,7 @@ def _all_operations(codes, offsets, x, mask, out):
     tile = simd_int8.start_sums(simd_int8.zero_sums(2, 3), offsets, 1, 2)
     tile = simd_int8.add_dots(tile, 1, codes, 5, x, 2, 1)
     tile = simd_int8.add_dots(tile, 2, codes, 3, x, 1, 7)
+    tile = simd_int8.add_spaced_dots(tile, 2, 3, codes, 4, x, 3, 6)
     simd_int8.fetch_ahead(codes, 64)
     simd_int8.store_sums(simd_int8.add_sums(tile, tile), out, 2, 40)
     spread = simd_gaps.add_spread_dots(simd_int8.zero_sums(1, 2), codes, 9, mask, x, 1, 5)
@@ -24,12 +25,13 @@ def _all_operations(codes, offsets, x, mask, out):
 @pytest.mark.parametrize("mask", [0, 1, 2**64 - 1, 0x8000_1234_0FF0_0001])
 def test_operations_do_what_their_stand_ins_say(mask):
     rng = np.random.default_rng(1)
-    codes, x = rng.integers(-128, 128, 300).astype(I8), rng.integers(0, 2**32, 20, np.uint32)
+    codes, x = rng.integers(-128, 128, 330).astype(I8), rng.integers(0, 2**32, 20, np.uint32)
     offsets, want, got = rng.integers(-2**31, 2**31, 38).astype(np.int32), np.full(155, 7, np.int32), np.full(155, 7, np.int32)
     with np.errstate(over="ignore"):
         tile = simd_int8.plain_start_sums(simd_int8.plain_zero_sums(2, 3), offsets, 1, 2)
         tile = simd_int8.plain_add_dots(tile, 1, codes, 5, x, 2, 1)
         tile = simd_int8.plain_add_dots(tile, 2, codes, 3, x, 1, 7)
+        tile = simd_int8.plain_add_spaced_dots(tile, 2, 3, codes, 4, x, 3, 6)
         simd_int8.plain_store_sums(simd_int8.plain_add_sums(tile, tile), want, 2, 40)
         spread = simd_gaps.plain_add_spread_dots(simd_int8.plain_zero_sums(1, 2), codes, 9, np.uint64(mask), x, 1, 5)
     simd_int8.plain_store_sums(spread, want, 120, 16)

@@ -3,8 +3,8 @@
     python data/training/second_pass_report.py WORK [--ngram ARPA] [--neural LM] [--source ARPA] > report.json
 
 WORK keeps the lattices of the first pass, which is run once for each set. Weights are chosen by the mean of the error rates of
-the dev sets; nothing is chosen on kokoro test or barista. All systems are compared on the 50 best readings of each lattice, which
-are all that most lattices hold, scored once; the last one then also on whole lattices, and on the 4 best readings, with times.
+the dev sets; nothing is chosen on kokoro test or barista. All systems are compared on the 50 best readings of each lattice,
+scored once; the last one then also on whole lattices and on lists of the best readings, pruned as the service does, with times.
 """
 
 import argparse
@@ -35,7 +35,7 @@ GRID = {"ngram": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2), "neural": (0.0, 0.2, 0.4, 
         "source": (0.0, 0.1, 0.2, 0.4), "bonus": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)}
 SYSTEMS = {"ngram": ("ngram", "bonus"), "neural": ("neural", "bonus"), "both": ("ngram", "neural", "bonus"),
            "both and source": ("ngram", "neural", "source", "bonus")}
-READINGS, SCALES = 50, (0.25, 0.35, 0.5, 0.7, 1.0)
+READINGS, LISTS, SCALES = 50, (2, 4, 8, 16, 50), (0.25, 0.35, 0.5, 0.7, 1.0)
 
 
 def lattices(work, name, spec):
@@ -59,13 +59,23 @@ def sentence_scores(model, sentences, backend):
     if model is None:
         return np.zeros(len(sentences))
     if isinstance(model, neural_lm.NeuralLm):
-        texts = [[unit for word in words for unit in neural_rescore.spelled(word)] + [neural_lm.STOP] for words in sentences]
-        start = neural_lm.start(model, backend)
-        state = neural_lm.LmState(*(np.repeat(part, len(texts), axis=0) for part in start))
-        ends = np.cumsum([len(text) for text in texts]).astype(np.int32)
-        units = np.array([unit for text in texts for unit in text], np.int32)
-        return backend(neural_lm.spell)(units, ends, state, model)[0].astype(np.float64)
+        return neural_scores(model, sentences, backend)
     return np.array([backend(ngram.sequence_scores)(model, model.numbers(words)).sum() for words in sentences])
+
+
+def neural_scores(model, sentences, backend):
+    """ln P of sentences, each beginning that several share scored once. Parameters: as above. Returns float64 [K]."""
+    words = sorted({word for words in sentences for word in words})
+    number, tree = {word: i for i, word in enumerate(words)}, neural_rescore.Histories(model, backend, words)
+    at, scores = np.zeros(len(sentences), np.int64), np.zeros(len(sentences))
+    for place in range(1 + max(map(len, sentences))):
+        pairs = {k: (int(at[k]), number[said[place]] if place < len(said) else -1)
+                 for k, said in enumerate(sentences) if place <= len(said)}
+        known = tree.extend(pairs.values())
+        for k, pair in pairs.items():
+            at[k] = known[pair][0]
+            scores[k] += known[pair][1]
+    return scores
 
 
 def features(pairs, models, backend):
@@ -101,13 +111,19 @@ def tune(rows, names):
     return best[1]
 
 
-def measure(pairs, transform, backend):
-    """Errors by utterance, and seconds. Parameters: pairs, transform (of a lattice), backend. Returns (int64 [N], float)."""
-    begin = time.process_time()
-    found = [transform(lattice) for lattice, _ in pairs]
-    seconds = (time.process_time() - begin) / len(pairs)
-    texts = [" ".join(backend(nbest.nbest)(lattice, 1)[0].words) for lattice in found]
-    return wer.score([text for _, text in pairs], texts).errors, seconds
+def measure(pairs, systems, backend):
+    """Errors by utterance, and seconds, of systems that take turns.
+
+    Parameters: pairs, systems (name to function of a lattice), backend. Returns a dict of (int64 [N], float).
+    """
+    seconds, texts = dict.fromkeys(systems, 0.0), {name: [] for name in systems}
+    for lattice, _ in pairs:
+        for name, rescored in systems.items():
+            begin = time.process_time()
+            found = rescored(lattice)
+            seconds[name] += (time.process_time() - begin) / len(pairs)
+            texts[name].append(" ".join(backend(nbest.nbest)(found, 1)[0].words))
+    return {name: (wer.score([text for _, text in pairs], texts[name]).errors, seconds[name]) for name in systems}
 
 
 def calibration(pairs, ready, backend):
@@ -163,12 +179,13 @@ def main():
         print(system, json.dumps(report[system]), file=sys.stderr, flush=True)
     ready = SecondPass(**models, mixture=Mixture(**report["both"]["mixture"])).warm()
     report["calibration"] = calibration(pairs, ready, backend)
-    for kind, before in {"lattice": lambda lattice: lattice, "4-best": lambda lattice: paths_alone(lattice, 4, backend)}.items():
-        for name in MEASURED_WHOLE:
-            errors, seconds = measure(pairs[name], lambda lattice: ready.rescore(before(lattice)), backend)
+    systems = {f"{k}-best": lambda lattice, k=k: ready.rescore(paths_alone(lattice, k, backend)) for k in LISTS}
+    systems["lattice"] = ready.rescore
+    for name in MEASURED_WHOLE:
+        for system, (errors, seconds) in measure(pairs[name], systems, backend).items():
             row = row_of(errors, first[name], words[name]) | {"milliseconds": round(1000 * seconds, 2)}
-            report[f"both, {kind}, {name}"] = row
-            print(kind, name, row, file=sys.stderr, flush=True)
+            report[f"both, {system}, {name}"] = row
+            print(system, name, row, file=sys.stderr, flush=True)
     print(json.dumps(report, indent=1))
 
 

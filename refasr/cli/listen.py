@@ -11,11 +11,11 @@ EPILOG = """examples:
   refasr listen --endpointer sherpa --phrases contacts.txt
 
 On a terminal the line is rewritten in place: what stays, and in faint letters what may still change. ~ marks a guess that the
-utterance has ended, ! a guess taken back, . the end. Beside it stand the seconds from the last unit written to the guess and to the end.
+utterance has ended, ! a guess taken back, . the end. Beside ~ and . stand the seconds since the text last changed.
 
---json prints an object for each event: event (partial, speculative, reset, final), time in seconds of sound, rule (which one fired),
-utterance, revision; of partial: stable, volatile; of speculative and final: begin, text, lattice (wire form in base64, see
-docs/lattice-wire.md). docs/sessions.md explains them.
+--json prints an object for each event: event (partial, speculative, reset, final), time in seconds of sound, rule (which
+one fired), utterance, revision; of partial: stable, volatile; of speculative and final: begin, text, lattice (wire form in
+base64, see docs/lattice-wire.md). docs/sessions.md explains them.
 
 A microphone needs the package sounddevice: pip install 'refasr[mic]'. Sound that it loses is declared as a gap.
 """
@@ -42,7 +42,8 @@ def add_arguments(parser):
     parser.add_argument("--endpoint-model", metavar="PATH", help="an end-point model; default: the shipped one")
     parser.add_argument("--keep-encoder", action="store_true", help="keep what is known of speaker and room between utterances")
     parser.add_argument("--realtime", action="store_true", help="take a recording as fast as it was said")
-    parser.add_argument("--chunk", type=chunk_length, default=CHUNK_SAMPLES / RATE_HZ, metavar="S", help="seconds a chunk; default 0.04")
+    parser.add_argument("--chunk", type=chunk_length, default=CHUNK_SAMPLES / RATE_HZ, metavar="S",
+                        help="seconds a chunk; default 0.04")
     parser.add_argument("--device", metavar="NAME|N", help="microphone; default: the system's")
     parser.add_argument("--json", action="store_true", help="print events, an object a line")
 
@@ -128,7 +129,7 @@ class Line:
 
 
 def source_of(options, notice):
-    """Where sound comes from. Parameters: options, notice. Returns a context manager that gives an iterator of (chunk, samples lost)."""
+    """Where sound comes from. Parameters: options, notice. Returns a context manager that gives (chunk, samples lost) pairs."""
     import contextlib
     n = max(1, round(options.chunk * RATE_HZ))
     if options.file is None:
@@ -161,7 +162,7 @@ def microphone(device, chunk_samples):
     waiting, lost = queue.Queue(BUFFERED), [0]
 
     def take(data, n_frames, _, status):
-        dropped = lost[0] + (n_frames if status.input_overflow else 0)    # how much an overflow lost is not said: a chunk at least
+        dropped = lost[0] + (n_frames if status.input_overflow else 0)    # how much was lost is not said: a chunk or so
         try:
             waiting.put_nowait((np.array(data[:, 0], np.float32), dropped))
             lost[0] = 0
@@ -173,5 +174,10 @@ def microphone(device, chunk_samples):
         name = int(device) if device is not None and device.isdigit() else device
         with sounddevice.InputStream(samplerate=RATE_HZ, channels=1, dtype="float32", blocksize=chunk_samples, device=name,
                                      callback=take):
-            yield iter(waiting.get, None)
+            yield iter(lambda: next_block(waiting), None)
     return opened()
+
+
+def next_block(waiting):
+    """What the microphone gave. Parameters: waiting (Queue). Returns (float32 [S], samples lost before it)."""
+    return waiting.get()

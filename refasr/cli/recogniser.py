@@ -21,6 +21,9 @@ def add_options(parser):
     parser.add_argument("--phrases", metavar="FILE", help="names and phrases to boost: a list (PHRASE :WEIGHT) or JSON")
     parser.add_argument("--boost", type=float, metavar="W",
                         help="weight of phrases that bring none, natural log per character; see refasr.search.phrases")
+    parser.add_argument("--lm", metavar="NAME|ARPA",
+                        help="let an n-gram model speak during the search: default, which is shipped, or an ARPA file")
+    parser.add_argument("--lm-weight", type=float, metavar="W", help="of its logarithms; see refasr.search.fusion")
 
 
 def spec_of(options, tell=lambda line: None):
@@ -52,4 +55,15 @@ def spec_of(options, tell=lambda line: None):
         chosen |= {"phrases": entries.entries, "boost": phrases.DEFAULT_WEIGHT if options.boost is None else options.boost}
         for line in phrases.spell(entries, default_weight=chosen["boost"])[1]:
             tell(line)
+    chosen |= language_model(options, greedy=chosen["beam"] == 1 and "phrases" not in chosen)
     return RecogniserSpec(options.model, options.backend, **chosen)
+
+
+def language_model(options, greedy):
+    """What --lm says. Parameters: options, greedy (whether there is no beam search). Returns fields of RecogniserSpec, a dict."""
+    lm, weight = getattr(options, "lm", None), getattr(options, "lm_weight", None)
+    if lm is None and weight is not None:
+        options.refuse("--lm-weight: got it alone, expected --lm NAME|ARPA with it")
+    if lm is not None and greedy:
+        options.refuse("--lm: got it with --beam 1, expected a wider beam; greedy search follows one hypothesis")
+    return ({} if lm is None else {"lm": lm}) | ({} if weight is None else {"lm_weight": weight})

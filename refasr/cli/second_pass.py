@@ -1,6 +1,7 @@
 """`refasr second-pass`: the second pass as a service, or on one lattice."""
 
 import argparse
+import time
 
 HELP = "rescore lattices with larger language models, as a service or one by one"
 EPILOG = """examples:
@@ -9,10 +10,11 @@ EPILOG = """examples:
   refasr transcribe --lattice out.lat recording.wav
   refasr second-pass rescore out.lat better.lat
 
-serve prints where it listens and goes on until it is stopped; by default only programs on this machine reach it. It receives
-lattices, no audio; docs/second-pass.md specifies the messages. A client that sends anything else is dropped, with a line on
-stderr. --ngram is an ARPA file (.gz: compressed), --neural a model of data/training/lm.py; without them the shipped ones
-are used. --source is an ARPA file of what the recogniser heard in training: its share in the acoustic scores is taken out.
+serve prints where it listens when it is ready and goes on until it is stopped; by default only programs on this machine
+reach it. It receives lattices, no audio; docs/second-pass.md specifies the messages. A client that sends anything else is
+dropped, with a line on stderr. --ngram is an ARPA file (.gz: compressed), --neural a model of data/training/lm.py; without
+them the shipped ones are used. --source is an ARPA file of what the recogniser heard in training: its share in the acoustic
+scores is taken out.
 """
 DEFAULT_PORT = 7700
 
@@ -76,13 +78,15 @@ def run(options):
     from refasr.cli import complain
     if options.source_weight and options.source is None:
         options.refuse("--source-weight: got it alone, expected --source ARPA with it")
-    ready = load(options)
     if options.action == "rescore":
         from refasr.lattice.formats import read_lattice, write_lattice
-        write_lattice(ready.rescore(read_lattice(options.file)), options.output)
+        write_lattice(load(options).rescore(read_lattice(options.file)), options.output)
         return 0
     from refasr.rescoring.service import Service
-    service = Service(ready.warm(), options.host, options.port, tell=complain)
+    begin = time.monotonic()
+    complain("second pass: reading models, and compiling what is not compiled yet: seconds, a minute the first time")
+    service = Service(load(options).warm(), options.host, options.port, tell=complain)
+    complain(f"second pass: ready after {time.monotonic() - begin:.1f} s")
     print("second pass listens at {}:{}".format(*service.address), flush=True)
     try:
         service.serve()

@@ -3,10 +3,10 @@
 Inputs become unsigned by adding 128, as the instruction wants them; what that adds to a sum depends on the weights alone and
 is what the sum starts at. Kernels do that first, into `packed`, and then read each input row on its own: no reordering.
 
-A dense tile is a panel (4 blocks) by up to 4 rows, or half of one by 5 to 8: 8 and 10 loads for 16 dot products. Half a panel
-by 8 rows reads weights beyond the second cache twice for 16 rows; a whole one by 6, with its 10 loads for 24, three times, and
-is slower for that. Such weights are fetched to the second cache one panel ahead, a few lines in each turn of a loop so that all
-tiles of a panel share the wait, except where all is read once: processors see that coming. Other layouts: `gemm_gaps_fast`.
+A dense tile is a panel (4 blocks) by up to 6 rows: 10 loads for 24 dot products. Where weights beyond the second cache meet 13
+to 16 rows, reading them is what takes time: then it is half a panel by 7 or 8 rows, which reads them twice, not three times.
+Such weights are fetched to the second cache one panel ahead, a little in each turn of a loop, so that all tiles of a panel share
+the wait; except where all is read once: processors see that coming. Other layouts are in `gemm_gaps_fast`.
 
 Another kernel may call `dense_row`, or `_dense` for several rows, without a check or an allocation.
 """
@@ -22,7 +22,8 @@ from refasr.twins import BITS, twin_of
 INT32, CODE, ARRAY = np.dtype(np.int32), np.dtype(np.int8), np.ndarray
 PANEL, PANEL_BYTES, PANEL_ROWS = 4, 256, 64
 HALF_BYTES, HALF_ROWS = 128, 32
-WIDEST, WIDE, STEPS = 8, 5, 4     # rows of a tile, and from where on it is half a panel; words of a row in a turn of its loop
+WIDEST, STEPS = 6, 4              # rows of a tile of a whole panel; words of a row in a turn of its loop
+WIDE, WIDE_ROWS = 8, (13, 16)     # rows of a tile of half a panel, and of a product that is made of two groups of those
 LINE, FETCHES = 64, 4             # fetches of lines in each turn, closer together the more tiles share them
 NEAR_BYTES = 1 << 20              # weights up to here are taken to lie in the second cache anyway
 
@@ -78,11 +79,14 @@ def _dense(codes, offsets, x, packed, out):
     """
     n_words = _flip(x, packed, 0)
     n_rows, n_outputs = out.shape
-    size, n_groups = n_words * PANEL_BYTES, (n_rows + WIDEST - 1) // WIDEST
-    n_tiles = 2 * n_groups if n_rows >= WIDE * n_groups else n_groups
+    size, far, widest = n_words * PANEL_BYTES, codes.size > NEAR_BYTES, WIDEST
+    if far and WIDE_ROWS[0] <= n_rows <= WIDE_ROWS[1]:
+        widest = WIDE
+    n_groups = (n_rows + widest - 1) // widest
+    n_tiles = 2 * n_groups if n_rows > WIDEST * n_groups else n_groups
     for p in range(n_outputs // PANEL_ROWS):
         row, begin, first, ahead, gap = p * PANEL_ROWS, p * size, 0, p * size, 0
-        if n_tiles > 2 and codes.size > NEAR_BYTES and begin + size < codes.size:
+        if far and n_tiles > 1 and begin + size < codes.size:
             ahead, gap = begin + size, min(LINE, STEPS * PANEL_BYTES // FETCHES // n_tiles)
         for g in range(n_groups):
             width = (n_rows - first) // (n_groups - g)
@@ -92,9 +96,9 @@ def _dense(codes, offsets, x, packed, out):
             elif width == 7:
                 _two_tiles(zero_sums(2, 7), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 6:
-                _two_tiles(zero_sums(2, 6), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
+                _dense_tile(zero_sums(4, 6), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 5:
-                _two_tiles(zero_sums(2, 5), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
+                _dense_tile(zero_sums(4, 5), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 4:
                 _dense_tile(zero_sums(4, 4), codes, begin, offsets, row, packed, place, n_words, out, at, ahead, gap)
             elif width == 3:

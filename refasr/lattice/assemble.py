@@ -28,12 +28,13 @@ MOST_STEPS = 500          # units looked at for the words that begin at one node
 class Ending(NamedTuple):
     """One hypothesis at the end of the utterance.
 
-    node : int; acoustic : float, logarithm of its mass; bias : float, what the phrases take back there.
+    node : int; acoustic : float, logarithm of its mass; bias, lm : float, what phrases and language model add there.
     """
 
     node: int
     acoustic: float
     bias: float
+    lm: float = 0.0
 
 
 class Span(NamedTuple):
@@ -43,8 +44,14 @@ class Span(NamedTuple):
     started: bool
     acoustic: int
     bias: int
+    lm: int
     first: int
     last: int
+
+    @property
+    def total(self):
+        """The score that ranks."""
+        return self.acoustic + self.bias + self.lm
 
 
 def add_up(flow):
@@ -161,16 +168,17 @@ def unit_lattice(flow, endings, units, frame_seconds):
     reached = np.full(named.size, -np.inf)
     reached[0] = 0.0
     np.logaddexp.at(reached, target, flow.mass)
-    if not (np.abs(np.concatenate([reached, flow.mass, flow.bias, [ending.acoustic for ending in endings]])) < MOST_NATS).all():
+    if not all((np.abs(some) < MOST_NATS).all() for some in (reached, *flow[4:], [ending.acoustic for ending in endings])):
         raise RangeError(f"model: got scores beyond {MOST_NATS:g} nats, expected sensible ones; its weights are damaged")
     grid = lambda nats: np.rint(nats * SCORES_A_NAT).astype(np.int64)
     level = grid(reached)
-    mass, bias, zero = grid(flow.mass) - level[source], grid(flow.bias), np.zeros(source.size, np.int64)
-    arcs = list(zip(source, target, flow.label, flow.frame, flow.frame + 1, mass, zero, bias))
+    mass = grid(flow.mass) - level[source]
+    arcs = list(zip(source, target, flow.label, flow.frame, flow.frame + 1, mass, grid(flow.lm), grid(flow.bias)))
     last = int(flow.frame.max(initial=0)) + 1
     for ending in endings:
         node = int(np.searchsorted(named, ending.node))
-        arcs.append((node, named.size, BLANK, last, last, int(grid(ending.acoustic) - level[node]), 0, int(grid(ending.bias))))
+        arcs.append((node, named.size, BLANK, last, last, int(grid(ending.acoustic) - level[node]), int(grid(ending.lm)),
+                     int(grid(ending.bias))))
     return make_lattice(("", *units[1:]), named.size + 1, arcs, frame_seconds)
 
 
@@ -230,21 +238,21 @@ def words_from(node, lattice, leaving, backward, borders, wanted, mark, floor):
     ------
     (int, Span)                Where it ends, and the word.
     """
-    waiting, steps = [(0, 0, node, Span("", False, 0, 0, -1, -1))], 0    # cost of the best completion, order of coming
+    waiting, steps = [(0, 0, node, Span("", False, 0, 0, 0, -1, -1))], 0    # cost of the best completion, order of coming
     while waiting and (steps < MOST_STEPS or wanted):
         _, _, at, span = heapq.heappop(waiting)
         for arc in leaving.get(at, ()):
             after = follow(span, arc, lattice, mark, first=node == 0)
             target = int(lattice.target[arc])
-            if after is None or after.acoustic + after.bias + backward[target] < floor:
+            if after is None or after.total + backward[target] < floor:
                 continue
-            if wanted and target in wanted and after.acoustic + after.bias + backward[target] == backward[node]:
+            if wanted and target in wanted and after.total + backward[target] == backward[node]:
                 wanted = None
             if target in borders:
                 yield target, after
             if target not in borders or after.started:
                 steps += 1
-                heapq.heappush(waiting, (-(after.acoustic + after.bias + backward[target]), steps, target, after))
+                heapq.heappush(waiting, (-(after.total + backward[target]), steps, target, after))
 
 
 def follow(span, arc, lattice, mark, first):
@@ -263,11 +271,10 @@ def follow(span, arc, lattice, mark, first):
     Span or None               None if the unit belongs to another word. What is silent after a word belongs to that word.
     """
     unit = int(lattice.word[arc])
-    silent = unit < len(RESERVED)
     if not span.started and not first and unit != mark or span.started and unit == mark:
         return None
-    scores = span.acoustic + int(lattice.acoustic[arc]), span.bias + int(lattice.bias[arc])
-    if silent:
+    scores = tuple(getattr(span, name) + int(getattr(lattice, name)[arc]) for name in ("acoustic", "bias", "lm"))
+    if unit < len(RESERVED):     # silent
         return Span(span.text, span.started, *scores, span.first, span.last)
     frame, text = int(lattice.start[arc]), "" if unit == mark else lattice.words[unit]
     return Span(span.text + text, True, *scores, frame if span.first < 0 else span.first, max(span.last, frame))
@@ -276,11 +283,9 @@ def follow(span, arc, lattice, mark, first):
 def add_span(found, source, target, span):
     """Note a word; the same word between the same nodes is added to. Parameters: found (modified), source, target, span."""
     key = (source, target, span.text)
-    before = found.get(key)
-    if before is not None:
+    if (before := found.get(key)) is not None:
         mass = np.logaddexp(before.acoustic / SCORES_A_NAT, span.acoustic / SCORES_A_NAT)
-        better = max(before, span, key=lambda one: one.acoustic + one.bias)
-        span = better._replace(acoustic=int(np.rint(mass * SCORES_A_NAT)))
+        span = max(before, span, key=lambda one: one.total)._replace(acoustic=int(np.rint(mass * SCORES_A_NAT)))
     found[key] = span
 
 
@@ -290,7 +295,6 @@ def renumbered(found, end, frame_seconds):
     place = {node: i for i, node in enumerate(nodes)}
     words = ["", *sorted({text for _, _, text in found} - {""})]
     index = {word: i for i, word in enumerate(words)}
-    arcs = []
-    for (source, target, text), span in found.items():
-        arcs.append((place[source], place[target], index[text], max(span.first, 0), span.last + 1, span.acoustic, 0, span.bias))
+    arcs = [(place[source], place[target], index[text], max(span.first, 0), span.last + 1, span.acoustic, span.lm, span.bias)
+            for (source, target, text), span in found.items()]
     return make_lattice(words, len(nodes), arcs, frame_seconds)

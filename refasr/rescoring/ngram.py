@@ -83,8 +83,12 @@ def advance(model, state, word):
     Twin: BITS, sums of logarithms in the same order. Cost: a binary search for each sequence tried, up to the order.
     """
     check_advance(model, state, word)
-    trie, log10_p = model.trie, 0.0
-    node = find(trie, state, word)
+    return step(model.trie, state, word)
+
+
+def step(trie, state, word):
+    """`advance` in the arrays alone, unchecked. Parameters: trie, state, word. Returns (int, float)."""
+    log10_p, node = 0.0, find(trie, state, word)
     while node == ROOT:
         log10_p += float(trie.log10_backoff[state])
         state = trie.suffix[state]

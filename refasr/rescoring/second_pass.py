@@ -35,8 +35,8 @@ class Mixture(NamedTuple):
     prune_beam, max_arcs : of what the neural model is given, and of the answer; see `prune.prune`.
     """
 
-    ngram: float = 0.8
-    neural: float = 0.2
+    ngram: float = 0.4
+    neural: float = 0.6
     source: float = 0.0
     bonus: float = 1.0
     width: int = 8
@@ -51,8 +51,8 @@ class Calibration(NamedTuple):
     """
 
     scale: float = 1.0
-    slope: float = 0.3064
-    offset: float = 1.196
+    slope: float = 0.5158
+    offset: float = 0.843
 
 
 class SecondPass:

@@ -8,11 +8,12 @@ At every frame a hypothesis may write any number of units and then takes blank:
         moving           <-  the best of moving[y] p(k | t, y), all y, k
     beam <- the best of resting
 
-A hypothesis ranks by total = acoustic + bias; acoustic is the log of the sum over its alignments, bias what the phrase
-automaton has given (`refasr.search.boost`). With `one_symbol` a unit moves on to the next frame as blank does (at most one a
-frame). With `context` n > 0, hypotheses whose last n units agree are one from the end of the frame on: the better one's
-state goes on, both ways into it stay in the lattice (Prabhavalkar 2021, arXiv 2012.06749). They meet at the youngest of their
-nodes: with a new node each time, a hypothesis that joins again and again in silence would grow a chain of a node a frame.
+A hypothesis ranks by total = acoustic + bias + lm; acoustic is the log of the sum over its alignments, bias what the phrase
+automaton has given (`refasr.search.boost`), lm what a language model has (`refasr.search.fusion`). With `one_symbol` a unit
+moves on to the next frame as blank does (at most one a frame). With `context` n > 0, hypotheses whose last n units agree, and
+of which phrases and language model remember the same, are one from the end of the frame on: the better one's state goes on,
+both ways into it stay in the lattice (Prabhavalkar 2021, arXiv 2012.06749). They meet at the youngest of their nodes: with a
+new node each time, a hypothesis that joins again and again in silence would grow a chain of a node a frame.
 
 What the search writes down is the flow of probability: each arc (source node, unit, target node) with the logarithm of the
 mass that took it in a frame. A node is a label sequence (or several that became one). `refasr.lattice.assemble` adds the
@@ -26,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 
 from refasr import numerics
-from refasr.search import boost, scorer
+from refasr.search import boost, fusion, scorer
 from refasr.search.hypotheses import FLOW_TYPES, REMEMBERED, Beam, Flow, check_search, next_key
 from refasr.transducer.units import BLANK
 
@@ -36,9 +37,12 @@ class Branch(NamedTuple):
 
     acoustic: float
     bias: float
+    lm: float
     node: int
     key: int
     boost: int
+    history: int
+    spelling: int
     suffix: tuple
     text: np.ndarray
     h: np.ndarray
@@ -47,10 +51,10 @@ class Branch(NamedTuple):
     @property
     def total(self):
         """The score that ranks."""
-        return self.acoustic + self.bias
+        return self.acoustic + (self.bias + self.lm)
 
 
-def search_frames(audio, beam, weights, automaton, settings):
+def search_frames(audio, beam, weights, automaton, words, settings):
     """Search the next frames.
 
     Parameters
@@ -59,6 +63,7 @@ def search_frames(audio, beam, weights, automaton, settings):
     beam : Beam                  From `start` or the frames before; not modified.
     weights : Scorer             Finite, as a model file promises.
     automaton : Automaton        Phrases, from `boost.build`; the same for the whole utterance.
+    words : Fusion               Language model, from `fusion.build`; the same for the whole utterance.
     settings : SearchSettings    The same for the whole utterance.
 
     Returns
@@ -74,9 +79,9 @@ def search_frames(audio, beam, weights, automaton, settings):
     Twin: BITS, decisions included, because the scores are summed in a written order.
     """
     check_search(audio, beam, weights, settings)
-    search = Search(beam, weights, automaton, settings)
+    search = Search(beam, weights, automaton, words, settings)
     frame_of = search.one_symbol_frame if settings.one_symbol else search.transducer_frame
-    branches = [Branch(*map(plain, fields)) for fields in zip(*beam[:9])]
+    branches = [Branch(*map(plain, fields)) for fields in zip(*beam[:12])]
     for e in audio:
         branches = search.recombine(search.best(frame_of(e, branches)))
         search.frame += 1
@@ -98,11 +103,12 @@ class Search:
     beam : Beam
     weights : Scorer
     automaton : Automaton
+    words : Fusion
     settings : SearchSettings
     """
 
-    def __init__(self, beam, weights, automaton, settings):
-        self.weights, self.automaton, self.settings = weights, automaton, settings
+    def __init__(self, beam, weights, automaton, words, settings):
+        self.weights, self.automaton, self.words, self.settings = weights, automaton, words, settings
         self.keys, self.nodes = beam.remembered_key.copy(), beam.remembered_node.copy()
         self.n_nodes, self.frame, self.arcs = beam.n_nodes, beam.frame, []
 
@@ -155,9 +161,12 @@ class Search:
             for label in range(1, row.size):
                 acoustic = branch.acoustic + float(row[label])
                 state, delta = boost.advance(self.automaton, branch.boost, label)
-                total = acoustic + (branch.bias + delta)
-                if total > floor:
-                    found.append((-total, i, label, acoustic, state, delta))
+                history, spelling, earned = fusion.advance(self.words, branch.history, branch.spelling, label)
+                bias, lm = branch.bias + delta, branch.lm + earned
+                if acoustic + (bias + lm) > floor:
+                    after = Branch(acoustic, bias, lm, -1, next_key(branch.key, label), state, history, spelling,
+                                   (*branch.suffix, label)[1:] if branch.suffix else (), None, None, None)
+                    found.append((-after.total, i, label, after, delta, earned))
         return self.extend(moving, sorted(found)[: self.settings.beam], resting)
 
     def extend(self, moving, chosen, resting):
@@ -167,12 +176,10 @@ class Search:
         labels, parents = np.array([entry[2] for entry in chosen], np.int32), [moving[entry[1]] for entry in chosen]
         texts = scorer.next_text(labels, np.stack([p.h for p in parents]), np.stack([p.c for p in parents]), self.weights)
         branches = []
-        for (_, _, label, acoustic, state, delta), parent, text, h, c in zip(chosen, parents, *texts):
-            key = next_key(parent.key, label)
-            node = self.node_for(key, parent.node, resting.get(key))
-            self.arcs.append((parent.node, node, label, self.frame, acoustic, delta))
-            suffix = (*parent.suffix, label)[1:] if parent.suffix else ()
-            branches.append(Branch(acoustic, parent.bias + delta, node, key, state, suffix, text, h, c))
+        for (_, _, label, after, *given), parent, text, h, c in zip(chosen, parents, *texts):
+            node = self.node_for(after.key, parent.node, resting.get(after.key))
+            self.arcs.append((parent.node, node, label, self.frame, after.acoustic, *given))
+            branches.append(after._replace(node=node, text=text, h=h, c=c))
         return branches
 
     def node_for(self, key, source, alive):
@@ -197,7 +204,7 @@ class Search:
             return known
         node = self.new_node(key)
         if alive is not None:
-            self.arcs.append((known, node, BLANK, self.frame, alive.acoustic, 0.0))
+            self.arcs.append((known, node, BLANK, self.frame, alive.acoustic, 0.0, 0.0))
         return node
 
     def new_node(self, key):
@@ -218,7 +225,7 @@ class Search:
             return branches
         groups = {}
         for branch in branches:
-            groups.setdefault((branch.suffix, branch.boost), []).append(branch)
+            groups.setdefault((branch.suffix, branch.boost, branch.history, branch.spelling), []).append(branch)
         return self.best([self.join(group) for group in groups.values()])
 
     def join(self, group):
@@ -226,7 +233,7 @@ class Search:
         node, acoustic = max(branch.node for branch in group), group[0].acoustic
         for branch in group:
             if branch.node != node:
-                self.arcs.append((branch.node, node, BLANK, self.frame, branch.acoustic, 0.0))
+                self.arcs.append((branch.node, node, BLANK, self.frame, branch.acoustic, 0.0, 0.0))
         for branch in group[1:]:
             acoustic = log_add(acoustic, branch.acoustic)
         return group[0]._replace(acoustic=acoustic, node=node)
@@ -235,9 +242,9 @@ class Search:
         """The state as arrays. Parameters: branches. Returns a Beam."""
         columns = list(zip(*branches))
         scalars = [np.array(column, dtype) for column, dtype in
-                   zip(columns[:5], (np.float64, np.float64, np.int32, np.uint64, np.int32))]
-        suffix = np.array(columns[5], np.int32).reshape(len(branches), self.settings.context)
-        return Beam(*scalars, suffix, *map(np.stack, columns[6:]), self.keys, self.nodes, self.n_nodes, self.frame)
+                   zip(columns[:8], 3 * (np.float64,) + (np.int32, np.uint64) + 3 * (np.int32,))]
+        suffix = np.array(columns[8], np.int32).reshape(len(branches), self.settings.context)
+        return Beam(*scalars, suffix, *map(np.stack, columns[9:]), self.keys, self.nodes, self.n_nodes, self.frame)
 
     def flow(self):
         """Arcs as arrays. Returns a Flow."""

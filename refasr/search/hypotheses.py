@@ -6,7 +6,7 @@ import numpy as np
 
 from refasr import checks
 from refasr.errors import RangeError
-from refasr.search import boost, scorer
+from refasr.search import boost, fusion, scorer
 from refasr.transducer.units import BLANK
 
 REMEMBERED = 256          # nodes a search can return to after it had given them up: about ten frames of them
@@ -33,10 +33,11 @@ class SearchSettings(NamedTuple):
 class Beam(NamedTuple):
     """State of a search between frames: hypotheses, best first, and what is needed to number nodes.
 
-    acoustic, bias : float64 [B]           Logarithm of the mass; what the phrases gave.
+    acoustic, bias, lm : float64 [B]       Logarithm of the mass; what the phrases and what the language model gave.
     node : int32 [B]                       Where it is in the graph; node 0 has written nothing.
     key : uint64 [B]                       Hash of the label sequence.
     boost : int32 [B]                      State of the phrase automaton.
+    history, spelling : int32 [B]          State of the language model, see `refasr.search.fusion`.
     suffix : int32 [B, context]            Last units, -1 before the first.
     text, h, c : [B, J], [B, P], [B, P]    From `scorer.next_text`, of the scorer's types.
     remembered_key, remembered_node : uint64, int32 [256]    The last nodes made; node -1 is none.
@@ -45,9 +46,12 @@ class Beam(NamedTuple):
 
     acoustic: np.ndarray
     bias: np.ndarray
+    lm: np.ndarray
     node: np.ndarray
     key: np.ndarray
     boost: np.ndarray
+    history: np.ndarray
+    spelling: np.ndarray
     suffix: np.ndarray
     text: np.ndarray
     h: np.ndarray
@@ -57,6 +61,11 @@ class Beam(NamedTuple):
     n_nodes: int
     frame: int
 
+    @property
+    def total(self):
+        """The scores that rank. Returns float64 [B]."""
+        return self.acoustic + (self.bias + self.lm)
+
 
 class Flow(NamedTuple):
     """Arcs that probability took, in the order in which they were found.
@@ -65,7 +74,7 @@ class Flow(NamedTuple):
     label : int32 [R]             The unit; blank (0) where hypotheses became one.
     frame : int32 [R]
     mass : float64 [R]            Logarithm of what went along in this frame.
-    bias : float64 [R]            What the phrases gave for the unit.
+    bias, lm : float64 [R]        What the phrases and what the language model gave for the unit.
     """
 
     source: np.ndarray
@@ -74,12 +83,13 @@ class Flow(NamedTuple):
     frame: np.ndarray
     mass: np.ndarray
     bias: np.ndarray
+    lm: np.ndarray
 
 
-FLOW_TYPES = (np.int32, np.int32, np.int32, np.int32, np.float64, np.float64)
+FLOW_TYPES = (np.int32, np.int32, np.int32, np.int32, np.float64, np.float64, np.float64)
 
 
-def start(weights, settings, backend):
+def start(weights, settings, backend, history=0):
     """State before the first frame.
 
     Parameters
@@ -87,6 +97,7 @@ def start(weights, settings, backend):
     weights : Scorer
     settings : SearchSettings
     backend : Backend            From `twins.select`.
+    history : int                `Fusion.start`; anything without a language model.
 
     Returns
     -------
@@ -98,8 +109,10 @@ def start(weights, settings, backend):
     one = lambda value, dtype: np.array([value], dtype)
     keys, nodes = np.zeros(REMEMBERED, np.uint64), np.full(REMEMBERED, -1, np.int32)
     nodes[0] = 0
-    return Beam(one(0, np.float64), one(0, np.float64), one(0, np.int32), one(0, np.uint64), one(boost.START, np.int32),
-                np.full((1, settings.context), -1, np.int32), text, h, c, keys, nodes, 1, 0)
+    zero = one(0, np.float64)
+    return Beam(zero, zero.copy(), zero.copy(), one(0, np.int32), one(0, np.uint64), one(boost.START, np.int32),
+                one(history, np.int32), one(fusion.BETWEEN, np.int32), np.full((1, settings.context), -1, np.int32), text, h, c,
+                keys, nodes, 1, 0)
 
 
 def next_key(key, label):
@@ -138,8 +151,9 @@ def check_search(audio, beam, weights, settings):
     if not np.isfinite(audio).all():
         raise RangeError("audio: got values that are not finite, expected finite encodings; check the model")
     n = beam.acoustic.shape
-    shapes = {"acoustic": (np.float64, n), "bias": (np.float64, n), "node": (np.int32, n), "key": (np.uint64, n),
-              "boost": (np.int32, n), "suffix": (np.int32, (*n, settings.context)), "text": (types[0], (*n, joint)),
+    shapes = {"acoustic": (np.float64, n), "bias": (np.float64, n), "lm": (np.float64, n), "node": (np.int32, n),
+              "key": (np.uint64, n), "boost": (np.int32, n), "history": (np.int32, n), "spelling": (np.int32, n),
+              "suffix": (np.int32, (*n, settings.context)), "text": (types[0], (*n, joint)),
               "h": (types[1], (*n, width)), "c": (types[2], (*n, width)),
               "remembered_key": (np.uint64, (REMEMBERED,)), "remembered_node": (np.int32, (REMEMBERED,))}
     for name, (dtype, shape) in shapes.items():

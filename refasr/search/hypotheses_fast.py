@@ -9,11 +9,11 @@ import numpy as np
 
 from refasr.jit import scalar
 
-NODE, BOOST, SLOT, SUFFIX = 0, 1, 2, 3      # columns of Pool.whole; the suffix takes the rest
+NODE, SLOT, BOOST, HISTORY, SPELLING, SUFFIX = 0, 1, 2, 3, 4, 5    # columns of Pool.whole; the suffix takes the rest
 TOTAL, ACOUSTIC, DELTA = 0, 1, 2            # columns of Found.score
 PARENT, LABEL, AFTER = 0, 1, 2              # columns of Found.whole; AFTER is the next state of the phrase automaton
 SOURCE, TARGET, UNIT, FRAME = 0, 1, 2, 3    # columns of Arcs.whole
-MASS, BIAS = 0, 1                           # columns of Arcs.score
+MASS, BIAS, LM = 0, 1, 2                    # columns of Arcs.score
 FREE = -1
 
 
@@ -22,13 +22,15 @@ class Pool(NamedTuple):
 
     acoustic: np.ndarray    # float64 [N]
     bias: np.ndarray        # float64 [N]
+    lm: np.ndarray          # float64 [N]
     key: np.ndarray         # uint64 [N]
-    whole: np.ndarray       # int32 [N, 3 + context]
+    whole: np.ndarray       # int32 [N, 5 + context]
 
     @classmethod
     def of(cls, size, context):
         """Room for some entries. Parameters: size, context. Returns a Pool."""
-        return cls(np.zeros(size), np.zeros(size), np.zeros(size, np.uint64), np.zeros((size, SUFFIX + context), np.int32))
+        return cls(np.zeros(size), np.zeros(size), np.zeros(size), np.zeros(size, np.uint64),
+                   np.zeros((size, SUFFIX + context), np.int32))
 
 
 class Texts(NamedTuple):
@@ -67,7 +69,7 @@ class Found(NamedTuple):
 class Arcs(NamedTuple):
     """The flow of the frames so far, and what numbers nodes."""
 
-    score: np.ndarray       # float64 [N, 2]
+    score: np.ndarray       # float64 [N, 3]
     whole: np.ndarray       # int32 [N, 4]
     counts: np.ndarray      # int64 [2]    arcs, nodes
     key: np.ndarray         # uint64 [256] of the last nodes made
@@ -76,14 +78,15 @@ class Arcs(NamedTuple):
     @classmethod
     def of(cls, size, beam):
         """Room for some arcs. Parameters: size, beam (Beam, for the nodes so far). Returns an Arcs."""
-        return cls(np.empty((size, 2)), np.empty((size, 4), np.int32), np.array([0, beam.n_nodes], np.int64),
+        return cls(np.empty((size, 3)), np.empty((size, 4), np.int32), np.array([0, beam.n_nodes], np.int64),
                    beam.remembered_key.copy(), beam.remembered_node.copy())
 
 
 @scalar
 def copy_entry(source, i, target, j):
     """Entry i of one pool becomes entry j of another."""
-    target.acoustic[j], target.bias[j], target.key[j] = source.acoustic[i], source.bias[i], source.key[i]
+    target.acoustic[j], target.bias[j], target.lm[j] = source.acoustic[i], source.bias[i], source.lm[i]
+    target.key[j] = source.key[i]
     from_row, to_row = source.whole, target.whole
     for k in range(from_row.shape[1]):
         to_row[j, k] = from_row[i, k]
@@ -99,12 +102,18 @@ def find_key(keys, n, key):
 
 
 @scalar
+def total_of(pool, i):
+    """What an entry ranks by."""
+    return pool.acoustic[i] + (pool.bias[i] + pool.lm[i])
+
+
+@scalar
 def rank(pool, n, limit, order):
     """Numbers of the best entries, best first, in `order`; among equals the earlier first. Returns how many."""
-    acoustic, bias, ranked = pool.acoustic, pool.bias, np.int64(0)
+    acoustic, bias, lm, ranked = pool.acoustic, pool.bias, pool.lm, np.int64(0)
     for i in range(n):
-        total, j = acoustic[i] + bias[i], ranked
-        while j > 0 and acoustic[order[j - 1]] + bias[order[j - 1]] < total:
+        total, j = acoustic[i] + (bias[i] + lm[i]), ranked
+        while j > 0 and acoustic[order[j - 1]] + (bias[order[j - 1]] + lm[order[j - 1]]) < total:
             if j < limit:
                 order[j] = order[j - 1]
             j -= 1
@@ -172,11 +181,11 @@ def scatter(source, n, target, rows):
 
 
 @scalar
-def record(arcs, source, target, label, frame, mass, bias):
+def record(arcs, source, target, label, frame, mass, bias, lm):
     """Append an arc."""
     score, whole, r = arcs.score, arcs.whole, arcs.counts[0]
     whole[r, SOURCE], whole[r, TARGET], whole[r, UNIT], whole[r, FRAME] = source, target, label, frame
-    score[r, MASS], score[r, BIAS] = mass, bias
+    score[r, MASS], score[r, BIAS], score[r, LM] = mass, bias, lm
     arcs.counts[0] = r + 1
 
 
