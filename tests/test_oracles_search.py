@@ -62,7 +62,7 @@ def search(encodings, weights, width, backend):
     -------
     tuple of int
     """
-    settings = SearchSettings(beam=width, one_symbol=True, score_beam=1e6)
+    settings = SearchSettings(beam=width, one_symbol=True, score_beam=1e6, context=0)
     state = hypotheses.start(weights, settings, backend)
     automaton, words = boost.build([], len(weights.table)), fusion.build(None, len(weights.table))
     after, flow = backend(beam.search_frames)(encodings, state, weights, automaton, words, settings)

@@ -192,15 +192,15 @@ def test_shipped_samples(run, tmp_path):
 
 
 @needs_model
-@pytest.mark.parametrize("beam", [1, 4])
-def test_boosting_rights_a_name_on_a_shipped_sample(beam):
+@pytest.mark.parametrize("beam, unpaid", [(1, 0.0), (4, 3.0), (24, None)])    # a single hypothesis needs its hope at once
+def test_boosting_rights_a_name_on_a_shipped_sample(beam, unpaid):
     samples, _ = soundfile.read(SAMPLES / "call.flac", dtype="float32")
     recogniser = Recogniser.load(search=SearchSettings(beam=beam))
     plain = recogniser.transcribe_samples(samples)
-    phrases, _ = spell(PhraseList((Entry("maria", 2.0, (), "test"),)))
+    phrases, _ = spell(PhraseList((Entry("maria", 2.0, (), "test"),)), unpaid=unpaid)
     boosted = recogniser.transcribe_samples(samples, phrases=phrases)
     assert "maria" in boosted.text.split(), f"without boosting: {plain.text}"
-    assert boosted.nbest[0].bias == 2.0 * 6 and plain.nbest[0].bias == 0
+    assert boosted.nbest[0].bias == 2.0 * (6 - (3 if unpaid is None else unpaid)) and plain.nbest[0].bias == 0
     again = recogniser.transcribe_samples(samples)
     assert again == plain and np.array_equal(again.lattice.total, plain.lattice.total), "phrases left something behind"
 

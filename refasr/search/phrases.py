@@ -202,12 +202,12 @@ def check_text(where, text):
 def unpaid_units(n_phrases, everywhere=False):
     """How many units of a phrase earn nothing, because they only tell which phrase of the list it may be.
 
-        1 + max(2, ln(n_phrases) / ln(6))
+        1 + max(2, ln(n_phrases) / ln(6) + (2 if everywhere else 0))
 
     The word mark, and so many letters as a choice among the phrases takes if each letter is one of about six, but at least
     two: 3 units for 10 phrases, 3.5 for 85, 5.5 for 3000. So a longer list harms other words little more than a short one
-    does, and gains less. A phrase without prefixes may fit by chance after every word: two letters more stay unpaid, or the
-    harm is ten times that of phrases which count after a verb only.
+    does, and gains less. A phrase without prefixes may fit by chance after every word: it is chosen among as many more as two
+    letters tell apart, or the harm is ten times that of phrases which count after a verb only.
 
     Parameters
     ----------
@@ -218,8 +218,8 @@ def unpaid_units(n_phrases, everywhere=False):
     -------
     float, >= 3          Need not be whole.
     """
-    letters = max(LEAST_LETTERS, math.log(max(1, n_phrases)) / math.log(OPEN_CHOICES))
-    return 1.0 + letters + (EVERYWHERE_LETTERS if everywhere else 0.0)
+    letters = math.log(max(1, n_phrases)) / math.log(OPEN_CHOICES) + (EVERYWHERE_LETTERS if everywhere else 0.0)
+    return 1.0 + max(LEAST_LETTERS, letters)
 
 
 def spell(phrase_list, units=CHARACTERS, default_weight=DEFAULT_WEIGHT, unpaid=None):
