@@ -161,7 +161,7 @@ class Search:
             for label in range(1, row.size):
                 acoustic = branch.acoustic + float(row[label])
                 state, delta = boost.advance(self.automaton, branch.boost, label)
-                history, spelling, earned = fusion.advance(self.words, branch.history, branch.spelling, label)
+                history, earned, spelling = fusion.advance(self.words, branch.history, branch.spelling, label)
                 bias, lm = branch.bias + delta, branch.lm + earned
                 if acoustic + (bias + lm) > floor:
                     after = Branch(acoustic, bias, lm, -1, next_key(branch.key, label), state, history, spelling,

@@ -82,13 +82,17 @@ def _floor(resting, n, beam, score_beam, order):
 def _choose(moving, n, logp, automaton, words, floor, limit, deltas, found):
     """The best continuations. Returns how many."""
     acoustics, biases, whole, next_state, chosen = moving.acoustic, moving.bias, moving.whole, automaton.next_state, np.int64(0)
+    next_spelling, ahead = words.next_spelling, words.ahead
     for i in range(n):
         before, acoustic_before, bias, lm = whole[i, BOOST], acoustics[i], biases[i], moving.lm[i]
         advance_all(automaton, before, deltas)
-        _, earned = word_end(words, whole[i, HISTORY], whole[i, SPELLING])
+        spelling = whole[i, SPELLING]
+        _, earned = word_end(words, whole[i, HISTORY], spelling)
+        ahead_here = ahead[spelling]
         for label in range(1, logp.shape[1]):
             acoustic = acoustic_before + np.float64(logp[i, label])
-            total = acoustic + ((bias + deltas[label]) + (lm + earned if label == MARK else lm))
+            given = earned if label == MARK else ahead[next_spelling[spelling, label]] - ahead_here
+            total = acoustic + ((bias + deltas[label]) + (lm + given))
             if total > floor:
                 chosen = insert(found, chosen, limit, total, acoustic, deltas[label], i, label, next_state[before, label])
     return chosen
@@ -115,7 +119,9 @@ def _extend(moving, found, chosen, resting, n_resting, after, texts, words, arcs
         key = mixed ^ (mixed >> SHIFT)
         source = np.int64(from_whole[parent, NODE])
         node = _node_for(key, source, resting, find_key(resting.key, n_resting, key), arcs, frame)
-        history, spelling, earned = from_whole[parent, HISTORY], from_whole[parent, SPELLING], 0.0
+        history, spelling = from_whole[parent, HISTORY], from_whole[parent, SPELLING]
+        after_spelling = words.next_spelling[spelling, label]
+        earned = words.ahead[after_spelling] - words.ahead[spelling]
         if label == MARK:
             history, earned = word_end(words, history, spelling)
         record(arcs, source, node, label, frame, score[i, ACOUSTIC], score[i, DELTA], earned)
@@ -127,7 +133,7 @@ def _extend(moving, found, chosen, resting, n_resting, after, texts, words, arcs
         after.acoustic[i], after.bias[i], after.key[i] = score[i, ACOUSTIC], moving.bias[parent] + score[i, DELTA], key
         after.lm[i] = moving.lm[parent] + earned
         whole[i, NODE], whole[i, SLOT], whole[i, BOOST] = node, slot, entries[i, AFTER]
-        whole[i, HISTORY], whole[i, SPELLING] = history, words.next_spelling[spelling, label]
+        whole[i, HISTORY], whole[i, SPELLING] = history, after_spelling
         for k in range(SUFFIX, whole.shape[1]):
             whole[i, k] = from_whole[parent, k + 1] if k + 1 < whole.shape[1] else label
     return n_new

@@ -19,17 +19,20 @@ def word_end(fusion, history, spelling):
     if word == NO_WORD:
         return np.int32(history), 0.0
     after, logp = _advance(fusion.trie, np.int32(history), word)
-    return after, np.rint((fusion.weight * logp + fusion.bonus) * SCORES_A_NAT) / SCORES_A_NAT
+    return after, np.rint((fusion.weight * logp + fusion.bonus) * SCORES_A_NAT) / SCORES_A_NAT - fusion.ahead[spelling]
 
 
 @kernel
 def _score(fusion, labels, scores):
     history, spelling, total = np.int32(fusion.start), np.int32(BETWEEN), 0.0
     for i in range(labels.size):
+        after = fusion.next_spelling[spelling, labels[i]]
         if labels[i] == MARK:
             history, earned = word_end(fusion, history, spelling)
-            total += earned
-        spelling = fusion.next_spelling[spelling, labels[i]]
+        else:
+            earned = fusion.ahead[after] - fusion.ahead[spelling]
+        total += earned
+        spelling = after
         scores[i] = total
     history, earned = word_end(fusion, history, spelling)
     _, logp = _advance(fusion.trie, history, np.int32(STOP))
