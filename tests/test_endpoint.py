@@ -62,6 +62,12 @@ def test_the_pair_decides(observation, guess, decisions, stands):
     assert pair.decide(observation, guess, PAIR) == (decisions, stands)
 
 
+def test_the_final_waits_for_its_own_pause():
+    patient = PAIR._replace(final_pause_s=0.3)
+    assert pair.decide(seen(0.9, pause_s=0.28), None, patient) == ([("speculative", "model")], "lights")
+    assert pair.decide(seen(0.9, pause_s=0.32), "lights", patient) == ([("final", "model")], None)
+
+
 def test_without_a_model_rules_decide():
     assert pair.decide(seen(0.0, pause_s=1.2), None, pair.SHERPA) == ([("final", "sherpa-rule2")], None)
 

@@ -200,6 +200,17 @@ def test_slow_drip_cut_off_and_floods_cost_only_themselves(service):
     assert len(log) == 3, log
 
 
+def test_a_client_that_was_silent_for_long_connects_again(service, monkeypatch):
+    monkeypatch.setattr("refasr.rescoring.service.IDLE_SECONDS", 0.1)
+    lines = []
+    client = Client(*service[0].address, 2.0, lines.append)
+    for _ in range(3):
+        assert client.improve(FIRST).rescored == "second"
+        time.sleep(0.4)
+    client.close()
+    assert (lines, service[1]) == ([], [])
+
+
 def test_one_client_too_many_is_turned_away(service):
     made, log = service
     held = [socket.create_connection(made.address) for _ in range(3)]

@@ -3,8 +3,8 @@
     python data/training/endpoint_report.py MODEL.npz SET*.npz [--json OUT.json]
 
 Latency is counted from the true end of speech to the sound that a decision needed (computation comes on top, see
-`python -m benchmarks endpoint`), over utterances that were not cut off. The curves move the final threshold, or the pause of
-a rule, and give the latency at each rate of early cut-offs.
+`python -m benchmarks endpoint`), over utterances that were not cut off. The curves move the final threshold and its least
+pause, or the pause of a rule, and give the latency at each rate of early cut-offs.
 """
 
 import argparse
@@ -33,9 +33,9 @@ def run(tracked, settings):
     return [sets.outcome(case, seen, settings) for case, seen in tracked]
 
 
-def model_settings(threshold):
-    """The model alone, at one threshold. Parameters: threshold. Returns PairSettings."""
-    return pair.PairSettings(threshold)
+def model_settings(threshold, final_pause_s=0.08):
+    """The model alone, at one threshold. Parameters: threshold, final_pause_s. Returns PairSettings."""
+    return pair.PairSettings(threshold, final_pause_s=final_pause_s)
 
 
 def sherpa_settings(pause_s):
@@ -50,7 +50,8 @@ def kaldi_settings(scale):
                                          for rule in rules.KALDI))
 
 
-CURVES = {"model": (model_settings, [sets.sigmoid(z) for z in np.arange(-4, 7, 0.25)]),
+POINTS = [(sets.sigmoid(z), pause_s) for z in np.arange(-2, 7, 0.5) for pause_s in (0.08, 0.24, 0.4, 0.56)]
+CURVES = {"model": (model_settings, POINTS),
           "sherpa": (sherpa_settings, np.arange(0.08, 2.05, 0.08)), "kaldi": (kaldi_settings, np.arange(0.1, 3.0, 0.15))}
 
 
@@ -58,8 +59,8 @@ def curve(tracked, name):
     """Points of a curve. Parameters: tracked, name. Returns a list of (early, median s, 90 % s), rising early."""
     make, values = CURVES[name]
     points = []
-    for value in values:
-        late = np.array([one.final_s - one.case.end for one in run(tracked, make(value))])
+    for settings in (make(*value) if isinstance(value, tuple) else make(value) for value in values):
+        late = np.array([one.final_s - one.case.end for one in run(tracked, settings)])
         if (late >= 0).any():
             points.append((float((late < 0).mean()), *np.percentile(late[late >= 0], [50, 90]).tolist()))
     return sorted(points)
@@ -86,10 +87,10 @@ def main():
         for ending, settings in (("model", pair.settings_of(endpoint)), ("sherpa", pair.SHERPA), ("kaldi", pair.KALDI)):
             report[f"{name} {ending}"] = with_errors(run(some, settings))
             print(name, ending, report[f"{name} {ending}"])
-    for name in CURVES:
-        points = curve(tracked, name)
-        report[f"curve {name}"] = points
-        print(name, *(f"early<={rate:.0%}: EP50 {at_rate(points, rate)[0]} EP90 {at_rate(points, rate)[1]};" for rate in RATES))
+    for group, name in ((group, name) for group in groups for name in CURVES):
+        points = curve(groups[group], name)
+        report[f"curve {group} {name}"] = points
+        print(group, name, *(f"early<={rate:.0%}: EP50, EP90 {at_rate(points, rate)};" for rate in RATES))
     if options.json:
         options.json.write_text(json.dumps(report, indent=1))
 

@@ -11,8 +11,10 @@ from refasr.endpoint.trail import Heard
 from refasr.transducer.units import CHARACTERS, decode_labels
 from refasr.twins import select
 
+FINAL_PAUSES_S, GUESS_PAUSES_S = np.arange(0.08, 0.61, 0.04), np.arange(0.08, 0.41, 0.04)
 BACKEND, FRAME_S, REACH_S = select("fast"), 0.04, 0.055
-LEAD_S = 0.2
+LEAD_S, LEAD_SLACK_MS = 0.2, 20      # of the speculative over the final
+WANTED_MS = 400                      # the final's median latency: a guess that leads it still has heard the end
 
 
 class Case(NamedTuple):
@@ -117,21 +119,38 @@ def summary(outcomes):
 
 
 def tune(tracked, goal, retract=0.3):
-    """Thresholds. Parameters: tracked (from `tracks`, of dev), goal (early cut-offs), retract (share of the speculative one).
+    """Thresholds and least pauses.
+
+    Parameters
+    ----------
+    tracked : list of (Case, list of Observation)    Of dev.
+    goal : float                                     Early cut-offs allowed.
+    retract : float                                  Share of the speculative threshold.
 
     Returns
     -------
-    dict of str to float    final, speculative, retract.
+    dict of str to float                             The fields `pair.TUNED` of PairSettings.
     """
-    def run(final, speculative):
-        settings = pair.PairSettings(final, speculative, retract * speculative)
+    def run(settings):
         return summary([outcome(case, seen, settings) for case, seen in tracked])
-    logits = np.linspace(-3, 7, 41)
-    chosen = next((z for z in logits if run(sigmoid(z), pair.OFF)["early"] <= goal), logits[-1])
-    off = lambda z: (abs(run(sigmoid(chosen), sigmoid(z))["lead"] - 1000 * LEAD_S), -z)
-    found = min(np.arange(chosen - 5, chosen, 0.2), key=off)
-    final, speculative = sigmoid(chosen), sigmoid(found)
-    return {"final": final, "speculative": speculative, "retract": retract * speculative}
+    finals = []
+    for pause in FINAL_PAUSES_S:
+        for z in np.arange(-1, 6, 0.25):
+            found = run(pair.PairSettings(sigmoid(z), final_pause_s=pause))
+            if found["early"] <= goal:
+                finals.append((max(0, abs(found["ep50"] - WANTED_MS) - 2 * LEAD_SLACK_MS), found["ep90"], z, pause))
+                break
+    _, _, z, pause = min(finals)
+    final, guesses = pair.PairSettings(sigmoid(z), final_pause_s=pause), []
+    for least in (one for one in GUESS_PAUSES_S if one <= pause):
+        for lower in np.arange(0, 4.01, 0.25):
+            speculative = sigmoid(z - lower)
+            settings = final._replace(speculative=speculative, retract=retract * speculative, least_pause_s=least)
+            found = run(settings)
+            far = max(0, abs(found["lead"] - 1000 * LEAD_S) - LEAD_SLACK_MS)
+            guesses.append((far, -found["agreement"], settings))
+    best = min(guesses, key=lambda one: one[:2])[2]
+    return {name: float(getattr(best, name)) for name in pair.TUNED}
 
 
 def sigmoid(z):

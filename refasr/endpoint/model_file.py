@@ -21,7 +21,7 @@ from refasr.whole_file import whole_file
 
 KIND, FORMAT_VERSION = "refasr end-point model", 1
 LARGEST_FILE_BYTES, LARGEST_WIDTH = 4 << 20, 1024
-THRESHOLDS = ("speculative", "final")
+THRESHOLDS = ("speculative", "final")      # of the card; the others of `pair.TUNED` may be missing
 
 
 class Sizes(NamedTuple):

@@ -4,7 +4,8 @@
     text changes, or posterior < retract    the guess was wrong: reset, and a revised lattice when the time comes
     posterior >= final, or a rule fires     the end
 
-The final threshold is tuned first, for few early cut-offs; then the speculative one to lead it by 200 ms in the median.
+Each has a least pause beside its threshold: what a short pause says is not yet worth the risk. The final ones are tuned first,
+for few early cut-offs and short waits; then the speculative ones, to lead them by 200 ms in the median.
 Source: Chang et al. 2020, "Low latency speech recognition using end-to-end prefetching".
 """
 
@@ -16,6 +17,7 @@ from refasr.errors import RangeError
 
 SPECULATIVE, RESET, FINAL = "speculative", "reset", "final"
 OFF = 2.0                       # a threshold that no probability reaches
+TUNED = ("final", "speculative", "retract", "least_pause_s", "final_pause_s")    # in a model's card
 
 
 class PairSettings(NamedTuple):
@@ -23,7 +25,7 @@ class PairSettings(NamedTuple):
 
     final, speculative : thresholds of the posterior, 0 to 1; OFF never fires, so that rules alone decide.
     retract : a guess is taken back below it.
-    least_pause_s : no end sooner after the last unit; units come up to 0.1 s late.
+    least_pause_s, final_pause_s : no guess and no end sooner after the last unit; units come up to 0.1 s late.
     rules : tuple of Rule    One of them ends an utterance by its length.
     """
 
@@ -31,6 +33,7 @@ class PairSettings(NamedTuple):
     speculative: float = OFF
     retract: float = 0.0
     least_pause_s: float = 0.08
+    final_pause_s: float = 0.08
     rules: tuple = rules.BESIDE_MODEL
 
 
@@ -46,15 +49,15 @@ class Decision(NamedTuple):
 
 def settings_of(model, **changes):
     """Settings with a model's thresholds. Parameters: model (EndpointModel), **changes. Returns PairSettings."""
-    tuned = model.card["thresholds"]
-    return PairSettings(**{name: tuned.get(name, 0.0) for name in ("final", "speculative", "retract")} | changes)
+    return PairSettings(**{name: value for name, value in model.card["thresholds"].items() if name in TUNED} | changes)
 
 
 def check_settings(settings):
     """Validate. Parameters: settings (PairSettings)."""
     for name in ("final", "speculative", "retract"):
         checks.between(name, getattr(settings, name), 0, OFF)
-    checks.between("least_pause_s", settings.least_pause_s, 0, 10)
+    for name in ("least_pause_s", "final_pause_s"):
+        checks.between(name, getattr(settings, name), 0, 10)
     if settings.speculative > settings.final or settings.retract > settings.speculative:
         raise RangeError(f"speculative: got retract {settings.retract}, speculative {settings.speculative}, final "
                          f"{settings.final}, expected them to rise; guess no later than you are sure")
@@ -74,8 +77,9 @@ def decide(seen, guess, settings):
     -------
     (list of Decision, str or None)    What to do, in order; and the guess that stands now. After a FINAL none does.
     """
-    paused = bool(seen.text) and seen.pause_s >= settings.least_pause_s - 1e-9
-    end = "model" if paused and seen.posterior >= settings.final else rules.fired(settings.rules, seen)
+    paused = lambda least_s: bool(seen.text) and seen.pause_s >= least_s - 1e-9
+    sure = seen.posterior >= settings.final and paused(settings.final_pause_s)
+    end = "model" if sure else rules.fired(settings.rules, seen)
     decisions = []
     if guess is not None and seen.text != guess:
         decisions.append(Decision(RESET, "text-changed"))
@@ -85,6 +89,6 @@ def decide(seen, guess, settings):
         guess = None
     if end is not None:
         return [*decisions, Decision(FINAL, end)], None
-    if guess is None and paused and seen.posterior >= settings.speculative:
+    if guess is None and seen.posterior >= settings.speculative and paused(settings.least_pause_s):
         return [*decisions, Decision(SPECULATIVE, "model")], seen.text
     return decisions, guess

@@ -88,11 +88,14 @@ class Client:
         Late, Gone, OSError     If there is no answer.
         """
         deadline = time.monotonic() + self.timeout_seconds
-        question = protocol.pack(protocol.REQUEST, wire.encode(lattice))
-        if self.connection is None:
-            self.connection = socket.create_connection(self.address, self.timeout_seconds)
-        protocol.send(self.connection, question, deadline)
-        kind, payload = protocol.receive(self.connection, deadline)
+        question, kept = protocol.pack(protocol.REQUEST, wire.encode(lattice)), self.connection is not None
+        try:
+            kind, payload = self.exchange(question, deadline)
+        except (protocol.Gone, ConnectionError):
+            if not kept:
+                raise
+            self.close()             # the service lets go of clients that were idle for long; a new connection is another try
+            kind, payload = self.exchange(question, deadline)
         if kind == protocol.REFUSAL:
             raise RangeError(f"refused: {payload.decode('utf-8', 'replace')!r}")
         if kind != protocol.ANSWER:
@@ -101,6 +104,13 @@ class Client:
         if answer.frame_seconds != lattice.frame_seconds or not second_pass.same_sound(answer, lattice):
             raise FormatError("answer: got arcs that were not in the question, expected the same lattice with other scores")
         return answer, calibration
+
+    def exchange(self, question, deadline):
+        """Send, and wait for the answer. Parameters: question (bytes), deadline. Returns (kind, payload); raises as `ask`."""
+        if self.connection is None:
+            self.connection = socket.create_connection(self.address, self.timeout_seconds)
+        protocol.send(self.connection, question, deadline)
+        return protocol.receive(self.connection, deadline)
 
 
 def improved(result, lattice, calibration):

@@ -14,7 +14,8 @@ from refasr.lattice import wire
 from refasr.rescoring import protocol
 
 MOST_CLIENTS = 16
-IDLE_SECONDS = 600.0       # between messages: a recogniser may have a long recording before it
+IDLE_SECONDS = 30.0        # between messages; a client that took longer connects again
+ACCEPT_AGAIN_SECONDS = 0.05
 MESSAGE_SECONDS = 10.0     # for all bytes of a message, once the first is there
 PATIENCE_SECONDS, MOST_PIECES = 0.5, 32      # with what a dropped client still sends
 
@@ -53,12 +54,17 @@ class Service:
         while not self.closing:
             try:
                 connection, peer = self.socket.accept()
-            except OSError:          # closed, or a client that left before it was taken
+            except OSError:          # closed, a client that left before it was taken, or no file descriptors left
+                time.sleep(ACCEPT_AGAIN_SECONDS)
                 continue
             if not self.slots.acquire(blocking=False):
                 self.turn_away(connection, peer)
                 continue
-            threading.Thread(target=self.attend, args=(connection, peer), daemon=True).start()
+            try:
+                threading.Thread(target=self.attend, args=(connection, peer), daemon=True).start()
+            except RuntimeError:     # no more threads
+                self.slots.release()
+                self.turn_away(connection, peer)
 
     def close(self):
         """Take no more clients."""
