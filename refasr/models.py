@@ -6,7 +6,7 @@ from refasr.compress.integer_model import IntegerModel, from_contents
 from refasr.transducer import model as float_model
 from refasr.transducer.model_file import load_model
 
-SUFFIX = ".refasr"    # of containers; `refasr info` goes by it too
+SUFFIX = ".refasr"    # of containers
 
 
 def load(path):

@@ -104,10 +104,11 @@ def record(make, samples, about=None):
     stream = recogniser.stream()
     stream.accept(samples)
     lattice = stream.finish().lattice
-    layers = [value for key, value in recorder.arrays().items() if key.startswith("K3.")]
+    layers = [key for key in recorder.parts if key.startswith("K3.")]
     if layers:  # else there was no sound at all
         emissions = stream.utterance.ranked(stream.state.search).emissions
-        recorder.parts |= replay(recogniser, layers[-1], [(emission.frame, emission.label) for emission in emissions])
+        encodings = np.concatenate(recorder.parts[max(layers, key=order)])
+        recorder.parts |= replay(recogniser, encodings, [(emission.frame, emission.label) for emission in emissions])
     arrays = recorder.arrays()
     if lattice is not None:
         arrays |= {f"K8/{name}": getattr(lattice, name) for name in ARC_FIELDS}

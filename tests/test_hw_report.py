@@ -234,14 +234,15 @@ def test_presets_are_printed_and_bad_ones_refused(files, capsys):
 
 
 def test_a_float_model_is_quantised(files, capsys, monkeypatch):
-    from refasr.cli import pack
     _, audio, _ = files
     widths = []
 
-    def quantised(options):
-        widths.append(options.bits)
-        return to_contents(tiny_integer_model(options.bits))
-    monkeypatch.setattr(pack, "quantised", quantised)
+    def quantise(model, calibration, bits):
+        assert (model, calibration) == ("float model", "what it does")
+        widths.append(bits)
+        return tiny_integer_model(bits)
+    monkeypatch.setattr("refasr.cli.pack.calibrated", lambda options: ("float model", "what it does"))
+    monkeypatch.setattr("refasr.compress.quantise.quantise", quantise)
     assert exit_code("hw", "run", audio, "--model", "float", "--bits", "4", "--json") == 0
     assert exit_code("hw", "compare", audio, "--model", "float", "--json") == 0
     out = capsys.readouterr().out.splitlines()

@@ -13,7 +13,7 @@ import sys
 import numpy as np
 
 from refasr import corpus
-from refasr.lattice import confidence, oracle
+from refasr.lattice import confidence, oracle, wire
 from refasr.lattice.forward_backward import arc_posteriors
 from refasr.lattice.nbest import nbest
 from refasr.metrics import bootstrap, wer
@@ -120,7 +120,6 @@ class Report:
             results, counts = self.kept(name), []
             for (samples, text, _), result in zip(self.items(name), results):
                 best = oracle.oracle_path(result.lattice, oracle.word_numbers(result.lattice, text.split()))
-                from refasr.lattice import wire
                 data, pcm = len(wire.encode(result.lattice)), 2 * len(samples)
                 counts.append((best.errors, len(text.split()), result.lattice.n_arcs, data, data / pcm,
                                OPUS_BYTES_A_SECOND * len(samples) / 16000 / data))

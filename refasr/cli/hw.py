@@ -16,7 +16,6 @@ model, quantised to 8, 5 and 4 bits, or a packed one, in its own width. Its zero
 them. Without AUDIO, a recording that comes with refasr is taken.
 """
 SAMPLE = "lights.flac"
-SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def add_arguments(parser):
@@ -54,11 +53,9 @@ def run(options):
 
 def model_of(options, bits):
     """Integer models. Parameters: options, bits (widths for a float model). Returns a list of IntegerModel."""
-    import argparse
-
     from refasr.cli import complain
-    from refasr.cli.pack import quantised
-    from refasr.compress.integer_model import from_contents
+    from refasr.cli.pack import calibrated
+    from refasr.compress.quantise import quantise
     from refasr.models import SUFFIX, load
     from refasr.shipped import model_path
     path = model_path(options.model)
@@ -67,7 +64,8 @@ def model_of(options, bits):
             options.refuse("--bits, --speech: got one with a packed model, expected them with a float model only")
         return [load(path)]
     complain(f"quantising {options.model} to {', '.join(map(str, bits))} bits; refasr pack keeps the result")
-    return [from_contents(*quantised(argparse.Namespace(**vars(options) | {"bits": width}))) for width in bits]
+    made_from = calibrated(options)
+    return [quantise(*made_from, width) for width in bits]
 
 
 def samples_of(options):
@@ -82,16 +80,15 @@ def samples_of(options):
 
 def run_once(options):
     """One part. Parameters: options. Returns the exit code."""
-    import pathlib
-
     from refasr import models
+    from refasr.cli import pictures
     from refasr.hw import report
     from refasr.hw.network import ProcessorNetwork
     from refasr.hw.utterance import codes_of, hear
     from refasr.transducer.units import decode_labels
     from refasr.twins import select
-    if options.timeline and pathlib.Path(options.timeline).suffix.lower() not in SUFFIXES:
-        options.refuse(f"--timeline: got {options.timeline!r}, expected a name that ends in {', '.join(SUFFIXES)}")
+    if options.timeline:
+        pictures.require_suffix(options, "--timeline", options.timeline)
     (samples, seconds), backend = samples_of(options), select(options.backend)
     model, = model_of(options, [options.bits or 8])
     network = ProcessorNetwork(model, options.part, backend)
@@ -114,17 +111,11 @@ def run_once(options):
 
 def draw(options, network):
     """The timeline of a frame. Parameters: options, network."""
-    import pathlib
-
-    from refasr import checks
+    from refasr.cli.pictures import write_figure
     from refasr.hw.schedule import timetable
     from refasr.plot import timeline
-    from refasr.whole_file import whole_file
-    figure = checks.extra("matplotlib.figure", "plots").Figure(figsize=(13, 5), dpi=120, layout="constrained")
     events = timetable(network.compiled.programs["frame"], network.chip)
-    timeline.draw(events, options.part.external_latency_cycles, figure.add_subplot())
-    with whole_file(options.timeline) as file:
-        figure.savefig(file, format=pathlib.Path(options.timeline).suffix.lower()[1:])
+    write_figure(options.timeline, lambda ax: timeline.draw(events, options.part.external_latency_cycles, ax), (13, 5), 120)
 
 
 def run_all(options):

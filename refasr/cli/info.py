@@ -10,7 +10,6 @@ EPILOG = """examples:
 
 Rates are fractions, with their 95 % bootstrap interval; times are seconds. A packed model is listed tensor by tensor.
 """
-SUFFIX = ".refasr"
 
 
 def add_arguments(parser):
@@ -23,6 +22,7 @@ def add_arguments(parser):
 def run(options):
     """Print the card. Parameters: options. Returns the exit code."""
     from refasr import card
+    from refasr.models import SUFFIX
     from refasr.shipped import model_path
     if options.file is not None and options.model is not None:
         options.refuse("FILE: got one and --model, expected one of them")

@@ -50,10 +50,15 @@ def run(options):
 
 def quantised(options):
     """The contents of a float model. Parameters: options. Returns Contents."""
-    from refasr.cli import complain
-    from refasr.compress.calibrate import calibrate, stacked_frames
     from refasr.compress.integer_model import to_contents
     from refasr.compress.quantise import quantise
+    return to_contents(quantise(*calibrated(options), options.bits))
+
+
+def calibrated(options):
+    """A float model and what it does with speech. Parameters: options (model, speech, backend). Returns (Model, Calibration)."""
+    from refasr.cli import complain
+    from refasr.compress.calibrate import calibrate, stacked_frames
     from refasr.corpus import read_samples, transcript
     from refasr.errors import FormatError
     from refasr.manifests import read_manifest
@@ -69,4 +74,4 @@ def quantised(options):
     spoken = read_manifest(options.speech or data_path("samples", "manifest.tsv"))[:MOST_RECORDINGS]
     speech = [(stacked_frames(model, read_samples(item, notice=complain), backend), encode_text(transcript(item), model.units))
               for item in spoken]
-    return to_contents(quantise(model, calibrate(model, speech, backend), options.bits))
+    return model, calibrate(model, speech, backend)

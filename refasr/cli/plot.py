@@ -1,7 +1,5 @@
 """`refasr plot`: figures of what the recogniser does with a recording, and of what training does to its weights."""
 
-import pathlib
-
 HELP = "draw a figure of a recording (alignment, features, lattice) or of a training run (weights, sparsity)"
 EPILOG = """examples:
   refasr plot alignment recording.wav turn on the kitchen lights -o alignment.png
@@ -12,7 +10,6 @@ EPILOG = """examples:
 
 The suffix of OUT chooses the kind of file: png, svg or pdf. Needs Matplotlib: pip install 'refasr[plots]'.
 """
-SUFFIXES = (".png", ".svg", ".pdf")
 SIZE_INCHES, DOTS_AN_INCH = (11, 6.5), 120
 
 
@@ -44,17 +41,11 @@ def add_arguments(parser):
 
 def run(options):
     """Draw. Parameters: options. Returns the exit code."""
-    from refasr import checks
-    from refasr.whole_file import whole_file
-    suffix = pathlib.Path(options.output).suffix.lower()
-    if suffix not in SUFFIXES:
-        options.refuse(f"--output: got {options.output!r}, expected a name that ends in {', '.join(SUFFIXES)}")
-    figure = checks.extra("matplotlib.figure", "plots").Figure(figsize=SIZE_INCHES, dpi=DOTS_AN_INCH, layout="constrained")
+    from refasr.cli.pictures import require_suffix, write_figure
+    require_suffix(options, "--output", options.output)
     draw = {"alignment": draw_alignment, "features": draw_features, "lattice": draw_lattice, "weights": draw_weights,
             "sparsity": draw_sparsity}[options.figure]
-    draw(options, figure.add_subplot())
-    with whole_file(options.output) as file:
-        figure.savefig(file, format=suffix[1:])
+    write_figure(options.output, lambda ax: draw(options, ax), SIZE_INCHES, DOTS_AN_INCH)
     return 0
 
 

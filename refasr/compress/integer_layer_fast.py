@@ -4,7 +4,7 @@ import numpy as np
 
 from refasr.compress import integer_layer as reference
 from refasr.compress.integer_layer import IntegerState
-from refasr.compress.integer_ops_fast import cell_row, norm_row
+from refasr.compress.integer_ops_fast import cell_row, lstm_cell, norm_row
 from refasr.hw.gemm import padded_outputs
 from refasr.hw.gemm_fast import dense_row, product
 from refasr.jit import kernel
@@ -23,17 +23,11 @@ def _frames(ax, h, c, codes, offsets, words, sums, gates, cell, norm, y):
 
 
 @kernel
-def _steps(x, h, c, input_codes, input_offsets, codes, offsets, input_words, words, ax, ah, gates, cell):
-    for b in range(x.shape[0]):
-        dense_row(input_codes, input_offsets, x[b], input_words, ax)
-        dense_row(codes, offsets, h[b], words, ah)
-        cell_row(ax, ah, cell, gates, h[b], c[b])
-
-
-@kernel
-def _cells(ax, ah, cell, gates, h, c):
-    for b in range(c.shape[0]):
-        cell_row(ax[b], ah[b], cell, gates, h[b], c[b])
+def _step(x, h, c, input_codes, input_offsets, codes, offsets, input_words, words, ax, ah, gates, cell):
+    """One stream: `h` int8 [N] and `c` int16 [N] are brought up to date; from `input_words` to `gates` is room."""
+    dense_row(input_codes, input_offsets, x, input_words, ax)
+    dense_row(codes, offsets, h, words, ah)
+    cell_row(ax, ah, cell, gates, h, c)
 
 
 def _room(weights):
@@ -44,14 +38,12 @@ def _room(weights):
 @twin_of(reference.lstm_step, agree=BITS)
 def lstm_step(x, h, c, lstm):
     reference.check_step(x, h, c, lstm)
+    wx, wh = lstm.input, lstm.recurrent
+    if len(x) != 1 or wx.layout != "dense":
+        return lstm_cell(product(x, wx), product(h, wh), c, lstm.cell)
     h, c = h.copy(), c.copy()
-    gates, wx, wh = np.empty(lstm.recurrent.n_outputs, I32), lstm.input, lstm.recurrent
-    if len(x) == 1 and wx.layout == "dense":
-        input_words, ax = _room(wx)
-        words, ah = _room(wh)
-        _steps(x, h, c, wx.codes, wx.offsets, wh.codes, wh.offsets, input_words, words, ax, ah, gates, lstm.cell)
-    else:
-        _cells(product(x, wx), product(h, wh), lstm.cell, gates, h, c)
+    (input_words, ax), (words, ah), gates = _room(wx), _room(wh), np.empty(wh.n_outputs, I32)
+    _step(x[0], h[0], c[0], wx.codes, wx.offsets, wh.codes, wh.offsets, input_words, words, ax, ah, gates, lstm.cell)
     return h, c
 
 

@@ -14,6 +14,7 @@ from refasr.compress import integer_ops as ops
 from refasr.compress.layout import recurrent_layers
 from refasr.hw import gemm
 from refasr.search.integer_scorer import IntegerScorer
+from refasr.transducer.encoder import FrameByFrame
 from refasr.transducer.units import BLANK
 
 F32 = np.float32
@@ -97,7 +98,7 @@ def assemble(model, backend):
                           scorer_of(model))
 
 
-class IntegerEncoder:
+class IntegerEncoder(FrameByFrame):
     """Frames in, encodings out; as `encoder.Encoder`.
 
     Parameters
@@ -122,25 +123,6 @@ class IntegerEncoder:
     def enter(self, frames):
         """Stacked frames as the first layer takes them (A10). Parameters: frames, float32 [T, K]. Returns int8 [T, K]."""
         return self._quantise(frames, self.reciprocal)
-
-    def encode(self, features, state, *, context=None):
-        """Encode one frame.
-
-        Parameters
-        ----------
-        features : int8 [K]               From `enter`.
-        state : tuple of IntegerState     One a layer; not modified.
-        context : None                    Reserved for later techniques.
-
-        Returns
-        -------
-        (h, state, cost_macs)             int8 [D], the new state, multiply-accumulates spent.
-        """
-        h, after = features[None], []
-        for index, before in enumerate(state):
-            h, now = self.encode_layer(index, h, before)
-            after.append(now)
-        return h[0], tuple(after), self.macs
 
     def encode_layer(self, index, x, state):
         """One layer of the next frames.

@@ -4,20 +4,15 @@ One float16 array for each parameter, named `text.X` or `sound.X`, and `card`, a
 arrays are, so nothing is allocated on the word of a hostile array header.
 """
 
-import json
-import os
-import zipfile
 from typing import NamedTuple
 
 import numpy as np
 
 from refasr.endpoint.features import N_DECODER
 from refasr.endpoint.model import EndpointWeights, TextWeights
-from refasr.errors import FormatError
 from refasr.shipped import data_path
-from refasr.transducer.model_file import ACCIDENTS, LARGEST_CARD_BYTES, is_width, misfit, narrow, read_array
+from refasr.transducer.model_file import is_width, misfit, narrow, opened, read_array, read_kind, write_archive
 from refasr.transducer.units import CHARACTERS
-from refasr.whole_file import whole_file
 
 KIND, FORMAT_VERSION = "refasr end-point model", 1
 LARGEST_FILE_BYTES, LARGEST_WIDTH = 4 << 20, 1024
@@ -74,9 +69,7 @@ def save_endpoint(path, model):
     header = {"kind": KIND, "format": FORMAT_VERSION, "sizes": model.sizes._asdict(), "units": CHARACTERS, "card": model.card}
     arrays = {f"{kind}.{name}": np.ascontiguousarray(narrow(f"{kind}.{name}", value))
               for kind, group in (("sound", model.sound), ("text", model.text)) for name, value in group._asdict().items()}
-    arrays["card"] = np.frombuffer(json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
-    with whole_file(path) as file:
-        np.savez_compressed(file, **arrays)
+    write_archive(path, header, arrays)
 
 
 def load_endpoint(path=None):
@@ -95,28 +88,14 @@ def load_endpoint(path=None):
     FormatError                 If the file is missing, damaged, of another version, or its arrays do not fit its sizes.
     """
     path = data_path("models", "endpoint.npz") if path is None else path
-    try:
-        if os.path.getsize(path) > LARGEST_FILE_BYTES:
-            raise misfit(path, f"{os.path.getsize(path)} bytes", f"at most {LARGEST_FILE_BYTES}", "name an end-point model")
-        with zipfile.ZipFile(path) as archive:
-            return read_archive(path, archive)
-    except FormatError:
-        raise
-    except FileNotFoundError:
-        raise misfit(path, "no such file", "an end-point model", "give its path") from None
-    except ACCIDENTS as error:
-        reason = " ".join(str(error).split())[:80]
-        raise misfit(path, f"a damaged file ({type(error).__name__}: {reason})", KIND) from error
+    missing = misfit(path, "no such file", "an end-point model", "give its path")
+    with opened(path, LARGEST_FILE_BYTES, "an end-point model", KIND, missing) as archive:
+        return read_archive(path, archive)
 
 
 def read_archive(path, archive):
     """Read the members. Parameters: path (for errors), archive (ZipFile). Returns an EndpointModel."""
-    size = archive.getinfo("card.npy").file_size
-    if size > LARGEST_CARD_BYTES:
-        raise misfit(path, f"a card of {size} bytes", f"at most {LARGEST_CARD_BYTES}")
-    header = json.loads(bytes(read_array(path, archive, "card", np.uint8, (None,))).decode("utf-8"))
-    if (header["kind"], header["format"]) != (KIND, FORMAT_VERSION):
-        raise misfit(path, f"{header['kind']!r:.40}, format {header['format']!r:.20}", f"{KIND!r}, format {FORMAT_VERSION}")
+    header = read_kind(path, archive, KIND, FORMAT_VERSION)
     sizes, card = header["sizes"], header["card"]
     wide = {name: value for name, value in sizes.items() if name != "encoder" or value != 0}
     if set(sizes) != set(Sizes._fields) or not all(is_width(value) and value <= LARGEST_WIDTH for value in wide.values()):

@@ -4,18 +4,13 @@ One float16 array for each parameter and `card`, a JSON text in bytes. The card 
 allocated on the word of a hostile array header.
 """
 
-import json
 import math
-import os
-import zipfile
 
 import numpy as np
 
-from refasr.errors import FormatError
 from refasr.rescoring.neural_lm import LmSizes, NeuralLm, parameter_shapes
-from refasr.transducer.model_file import ACCIDENTS, LARGEST_CARD_BYTES, is_width, misfit, narrow, read_array
+from refasr.transducer.model_file import is_width, misfit, narrow, opened, read_array, read_kind, write_archive
 from refasr.transducer.units import CHARACTERS
-from refasr.whole_file import whole_file
 
 KIND, FORMAT_VERSION = "refasr language model", 1
 LARGEST_FILE_BYTES, LARGEST_PARAMETERS = 64 << 20, 30_000_000
@@ -36,10 +31,7 @@ def save_lm(path, weights, card=None):
     """
     sizes = LmSizes(*weights.table.shape, len(weights.recurrent))
     header = {"kind": KIND, "format": FORMAT_VERSION, "sizes": sizes._asdict(), "units": CHARACTERS, "card": card or {}}
-    arrays = {name: np.ascontiguousarray(narrow(name, value)) for name, value in weights._asdict().items()}
-    arrays["card"] = np.frombuffer(json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
-    with whole_file(path) as file:
-        np.savez_compressed(file, **arrays)
+    write_archive(path, header, {name: np.ascontiguousarray(narrow(name, value)) for name, value in weights._asdict().items()})
 
 
 def load_lm(path):
@@ -57,28 +49,14 @@ def load_lm(path):
     ------
     FormatError    If the file is missing, damaged, of another version, or its arrays do not fit its sizes.
     """
-    try:
-        if os.path.getsize(path) > LARGEST_FILE_BYTES:
-            raise misfit(path, f"{os.path.getsize(path)} bytes", f"at most {LARGEST_FILE_BYTES}", "name a language model")
-        with zipfile.ZipFile(path) as archive:
-            return read_archive(path, archive)
-    except FormatError:
-        raise
-    except FileNotFoundError:
-        raise misfit(path, "no such file", "a language model", "give its path") from None
-    except ACCIDENTS as error:
-        reason = " ".join(str(error).split())[:80]
-        raise misfit(path, f"a damaged file ({type(error).__name__}: {reason})", "a refasr language model") from error
+    missing = misfit(path, "no such file", "a language model", "give its path")
+    with opened(path, LARGEST_FILE_BYTES, "a language model", "a refasr language model", missing) as archive:
+        return read_archive(path, archive)
 
 
 def read_archive(path, archive):
     """Read the members. Parameters: path (for errors), archive (ZipFile). Returns a NeuralLm."""
-    size = archive.getinfo("card.npy").file_size
-    if size > LARGEST_CARD_BYTES:
-        raise misfit(path, f"a card of {size} bytes", f"at most {LARGEST_CARD_BYTES}")
-    header = json.loads(bytes(read_array(path, archive, "card", np.uint8, (None,))).decode("utf-8"))
-    if (header["kind"], header["format"]) != (KIND, FORMAT_VERSION):
-        raise misfit(path, f"{header['kind']!r:.40}, format {header['format']!r:.20}", f"{KIND!r}, format {FORMAT_VERSION}")
+    header = read_kind(path, archive, KIND, FORMAT_VERSION)
     sizes = header["sizes"]
     if set(sizes) != set(LmSizes._fields) or not all(map(is_width, sizes.values())):
         raise misfit(path, f"sizes {sizes!r:.80}", f"widths named {', '.join(LmSizes._fields)}")

@@ -32,7 +32,30 @@ def layer_gradients(prefix, weights, gain, bias):
     return {f"{prefix}.{name}": value for name, value in zip(names, (*weights, gain, bias))}
 
 
-class Encoder:
+class FrameByFrame:
+    """What encoders of all kinds share: `encode_layer` for each layer, and `macs`, are theirs."""
+
+    def encode(self, features, state, *, context=None):
+        """Encode one frame.
+
+        Parameters
+        ----------
+        features : float32 or int8 [K]    One stacked, normalised frame, from `enter`.
+        state : tuple                     One layer's state each; not modified.
+        context : None                    Reserved for later techniques.
+
+        Returns
+        -------
+        (h, state, cost_macs)             [D] of the type of the features, the new state, multiply-accumulates spent.
+        """
+        h, after = features[None], []
+        for index, before in enumerate(state):
+            h, now = self.encode_layer(index, h, before)
+            after.append(now)
+        return h[0], tuple(after), self.macs
+
+
+class Encoder(FrameByFrame):
     """Frames in, encodings out; the state is explicit and belongs to the caller.
 
     Parameters
@@ -58,25 +81,6 @@ class Encoder:
     def enter(self, frames):
         """Stacked frames as the first layer takes them. Parameters: frames, float32 [T, K]. Returns the same."""
         return frames
-
-    def encode(self, features, state, *, context=None):
-        """Encode one frame.
-
-        Parameters
-        ----------
-        features : float32 [K]           One stacked, normalised frame.
-        state : tuple of LstmState       One a layer; not modified.
-        context : None                   Reserved for later techniques.
-
-        Returns
-        -------
-        (h, state, cost_macs)            float32 [D], the new state, multiply-accumulates spent.
-        """
-        h, after = features[None], []
-        for index, before in enumerate(state):
-            h, now = self.encode_layer(index, h, before)
-            after.append(now)
-        return h[0], tuple(after), self.macs
 
     def encode_layer(self, index, x, state):
         """One layer of the next frames, one after the other.

@@ -5,17 +5,16 @@ normalisation vectors as float32, and `card`, a JSON text in bytes. The card is 
 must be and how long they are, so nothing is allocated on the word of a hostile array header.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
 import os
-import struct
-import tokenize
 import zipfile
-import zlib
 
 import numpy as np
 
+from refasr.array_files import ACCIDENTS
 from refasr.errors import FormatError
 from refasr.features.profiles import PROFILES
 from refasr.transducer.model import Architecture, Model, parameter_shapes
@@ -31,9 +30,6 @@ ARRAY_HEADER_BYTES = 10_240  # NumPy refuses to read more
 NORMALISATION_LIMIT = 1e6
 STREAMING = tuple(name for name, profile in PROFILES.items() if (profile.edge, profile.normalisation) == ("snip", "none"))
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others may unpack more than they are asked for
-ACCIDENTS = (OSError, EOFError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
-             RuntimeError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
-             tokenize.TokenError)  # what damaged bytes can provoke
 
 
 def misfit(place, got, expected, cure="fetch the model again"):
@@ -57,9 +53,14 @@ def save_model(path, model):
     header = {"format": FORMAT_VERSION, "architecture": sizes, "units": model.units, "card": model.card}
     arrays = {name: np.ascontiguousarray(narrow(name, value)) for name, value in model.parameters.items()}
     arrays |= {"mean": model.mean, "reciprocal_deviation": model.reciprocal_deviation}
-    arrays["card"] = np.frombuffer(json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
+    write_archive(path, header, arrays)
+
+
+def write_archive(path, header, arrays):
+    """Write an archive of weights. Parameters: path, header (for JSON: the member `card`), arrays (dict of str to array)."""
+    card = np.frombuffer(json.dumps(header, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
     with whole_file(path) as file:
-        np.savez_compressed(file, **arrays)
+        np.savez_compressed(file, **arrays, card=card)
 
 
 def narrow(name, value):
@@ -90,18 +91,39 @@ def load_model(path):
     -----
     Memory: the parameters as float16 and float32, whatever the file claims.
     """
+    missing = misfit(path, "no such model file", "one", "give a path, or a name that `refasr info` lists")
+    with opened(path, LARGEST_FILE_BYTES, "a model", "a refasr model", missing) as archive:
+        return read_archive(path, archive)
+
+
+@contextlib.contextmanager
+def opened(path, largest_bytes, name, expected, missing):
+    """Open an archive of weights; whatever its bytes provoke inside the `with` becomes a FormatError.
+
+    Parameters
+    ----------
+    path : str or Path
+    largest_bytes : int       Of the file.
+    name : str                What should have been named, such as "a model".
+    expected : str            What a damaged file should have been.
+    missing : FormatError     Raised if there is no file.
+
+    Yields
+    ------
+    ZipFile
+    """
     try:
-        if os.path.getsize(path) > LARGEST_FILE_BYTES:
-            raise misfit(path, f"{os.path.getsize(path)} bytes", f"at most {LARGEST_FILE_BYTES}", "name a model")
+        if os.path.getsize(path) > largest_bytes:
+            raise misfit(path, f"{os.path.getsize(path)} bytes", f"at most {largest_bytes}", f"name {name}")
         with zipfile.ZipFile(path) as archive:
-            return read_archive(path, archive)
+            yield archive
     except FileNotFoundError:
-        raise misfit(path, "no such model file", "one", "give a path, or a name that `refasr info` lists") from None
+        raise missing from None
     except FormatError:
         raise
     except ACCIDENTS as error:
         reason = " ".join(str(error).split())[:80]
-        raise misfit(path, f"a damaged file ({type(error).__name__}: {reason})", "a refasr model") from error
+        raise misfit(path, f"a damaged file ({type(error).__name__}: {reason})", expected) from error
 
 
 def read_archive(path, archive):
@@ -125,15 +147,27 @@ def read_archive(path, archive):
 
 
 def read_header(path, archive):
-    """The JSON text in the member `card`. Parameters: path, archive. Returns a dict with all four keys."""
-    size = archive.getinfo("card.npy").file_size
-    if size > LARGEST_CARD_BYTES:
-        raise misfit(path, f"a card of {size} bytes", f"at most {LARGEST_CARD_BYTES}")
-    text = bytes(read_array(path, archive, "card", np.uint8, (None,))).decode("utf-8")
-    header = json.loads(text)
+    """The member `card` of a recogniser's model. Parameters: path, archive. Returns a dict with all four keys."""
+    header = read_json(path, archive)
     version = header["format"]
     if version != FORMAT_VERSION or isinstance(version, bool):
         raise misfit(path, f"model format {version!r:.20}", FORMAT_VERSION, "update refasr or fetch the model again")
+    return header
+
+
+def read_json(path, archive):
+    """The JSON text in the member `card`, if it is not too long. Parameters: path, archive. Returns what it says."""
+    size = archive.getinfo("card.npy").file_size
+    if size > LARGEST_CARD_BYTES:
+        raise misfit(path, f"a card of {size} bytes", f"at most {LARGEST_CARD_BYTES}")
+    return json.loads(bytes(read_array(path, archive, "card", np.uint8, (None,))).decode("utf-8"))
+
+
+def read_kind(path, archive, kind, version):
+    """The member `card` of an archive that says its kind and format. Parameters: path, archive, kind, version. Returns a dict."""
+    header = read_json(path, archive)
+    if (header["kind"], header["format"]) != (kind, version):
+        raise misfit(path, f"{header['kind']!r:.40}, format {header['format']!r:.20}", f"{kind!r}, format {version}")
     return header
 
 
