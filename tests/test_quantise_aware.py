@@ -15,7 +15,8 @@ from refasr.compress.rounding import row_scales
 from refasr.errors import FormatError, RangeError
 from refasr.train import run
 from refasr.train.loop import views
-from refasr.train.quantise_aware import Grid, QuantiseAware, QuantiseSettings, lloyd_max, row_scale
+from refasr.train.quantise_aware import Grid, QuantiseAware, QuantiseSettings, lloyd_max
+from refasr.train.row_scale import row_scale
 from refasr.transducer.model import Architecture, initialise
 from refasr.transducer.model_file import load_model
 from refasr.twins import select
@@ -93,7 +94,7 @@ def test_scale_is_nearly_that_of_the_packer():
     for limit in (7, 15):
         theirs = row_scales(rows.astype(float), limit, np.ones(200))
         errors = [((rows - s * np.clip(np.rint(rows / s), -limit, limit)) ** 2).sum()
-                  for s in (row_scale(rows, limit), theirs[:, None])]
+                  for s in (row_scale(np.ascontiguousarray(rows.T), limit)[:, None], theirs[:, None])]
         assert errors[0] < 1.1 * errors[1]
     rounded = Grid(rows, 4).rounded(rows)
     np.testing.assert_allclose(row_scales(rounded.astype(float), 7, np.ones(200)), Grid(rows, 4).scale[:, 0], rtol=1e-6)
@@ -114,7 +115,7 @@ def test_lloyd_max_beats_even_spacing_and_keeps_what_is_there():
 
 def test_technique_touches_coded_tensors_only():
     params = initialise(SMALL, 0)
-    technique = QuantiseAware(QuantiseSettings(bits=4, wide=("joiner.output",), strength=0.5), SMALL, 10)
+    technique = QuantiseAware(QuantiseSettings(bits=4, tensors=("joiner.output=8",), strength=0.5), SMALL, 10, select("fast"))
     grads = {name: np.zeros_like(value) for name, value in params.items()}
     named = technique.regulariser(params, 3, grads)
     assert named["quantise"] > 0
@@ -129,7 +130,7 @@ def test_technique_touches_coded_tensors_only():
 
 
 def test_strength_ramps():
-    technique = QuantiseAware(QuantiseSettings(strength=2.0, from_step=10, to_step=30), SMALL, 40)
+    technique = QuantiseAware(QuantiseSettings(strength=2.0, from_step=10, to_step=30), SMALL, 40, select("reference"))
     assert [technique.strength(step) for step in (0, 10, 20, 30, 39)] == [0, 0, 1, 2, 2]
 
 
@@ -142,7 +143,7 @@ def test_run_ends_on_its_codes(tmp_path, table):
     trainer = run.prepare(config)
     progress = trainer.start()
     assert progress.step == STEPS
-    technique = QuantiseAware(config.quantise, config.model, STEPS)
+    technique = QuantiseAware(config.quantise, config.model, STEPS, select("fast"))
     for flat in (progress.weights, progress.adam.average):
         params = views(flat, trainer.shapes)
         assert all(np.array_equal(params[name], value) for name, value in technique.deployed(params).items())
@@ -154,10 +155,10 @@ def test_run_ends_on_its_codes(tmp_path, table):
 
 
 def test_packer_keeps_the_codes_and_widths_that_were_trained(tmp_path):
-    config = configured(tmp_path, '[quantise]\nbits = 4\nstrength = 0.01\nto_step = 8\nwide = ["joiner.output"]')
+    config = configured(tmp_path, '[quantise]\nbits = 4\nstrength = 0.01\nto_step = 8\ntensors = ["joiner.output=8"]')
     run.follow(run.prepare(config))
     model, backend = load_model(tmp_path / "work" / "model.npz"), select("fast")
-    technique, rng = QuantiseAware(config.quantise, config.model, STEPS), np.random.default_rng(0)
+    technique, rng = QuantiseAware(config.quantise, config.model, STEPS, select("fast")), np.random.default_rng(0)
     heard = [(stacked_frames(model, noise(16000), backend), rng.integers(8, 36, 12).astype(np.int32))]
     made = quantise(model, calibrate(model, heard, backend))
     assert made.bits == technique.bits
@@ -190,7 +191,8 @@ def test_killed_run_goes_on_bit_for_bit(tmp_path, table):
     ("method = 'cosine'", FormatError, "periodic"), ("levels = 'some'", FormatError, "uniform"),
     ("strength = -1", RangeError, "strength"),
     ("to_step = 99", RangeError, "to_step"), ("from_step = 9\nto_step = 3", RangeError, "from_step"),
-    ("wide = ['decoder']", RangeError, "decoder"), ("round_every = 2\n[sparsify]", RangeError, "round_every")])
+    ("tensors = ['decoder=4']", RangeError, "decoder"),
+    ("tensors = ['joiner=9']", RangeError, "joiner=9"), ("tensors = ['joiner']", RangeError, "2 to 8"), ("round_every = 2\n[sparsify]", RangeError, "round_every")])
 def test_what_cannot_be_used_is_refused(tmp_path, table, kind, hint):
     with pytest.raises(kind, match=hint):
         run.prepare(configured(tmp_path, f"[quantise]\n{table}"))

@@ -9,15 +9,16 @@ from refasr.train import run
 from refasr.train.loop import views
 from refasr.train.quantise_aware import QuantiseAware
 from refasr.train.snapshots import read_snapshots
-from refasr.train.sparsify import Sparsify, SparsifySettings, block_sizes, cuts_at, smallest, sparsities, sparsity_at
+from refasr.train.sparsify import Sparsify, SparsifySettings, block_sizes, cuts_at, reached_at, smallest, sparsities
 from refasr.transducer.model import Architecture, initialise
+from refasr.twins import select
 
 SMALL = Architecture(encoder_widths=(16,), embedding_width=8, predictor_width=8, joiner_width=16)
 
 
 def test_cubic_schedule():
     settings = SparsifySettings(sparsity=0.8, from_step=100, to_step=300)
-    shares = [sparsity_at(settings, step) for step in (0, 100, 200, 300, 999)]
+    shares = [0.8 * reached_at(settings, step) for step in (0, 100, 200, 300, 999)]
     assert shares == pytest.approx([0, 0, 0.8 * (1 - 0.5**3), 0.8, 0.8])
     cuts = [step for step in range(400) if cuts_at(settings, step)]
     assert cuts == [100, 150, 200, 250, 300]
@@ -57,9 +58,9 @@ def test_zeros_are_held_and_never_fewer():
     for step in range(12):
         params = {name: value + source.normal(0, 0.01, value.shape).astype(np.float32) for name, value in before.items()}
         average = {name: value.copy() for name, value in params.items()}
-        held = {name: before[name] == 0 for name in technique.names}
+        held = {name: before[name] == 0 for name in technique.shares}
         technique.projection(params, step, before, average)
-        for name in technique.names:
+        for name in technique.shares:
             assert not average[name][params[name] == 0].any()
             if not cuts_at(technique.settings, step):
                 assert np.array_equal(params[name] == 0, held[name])
@@ -68,6 +69,31 @@ def test_zeros_are_held_and_never_fewer():
     assert shares.pop("encoder.0.input") == pytest.approx(0.625)
     assert all(share == pytest.approx(0.5, abs=0.01) for share in shares.values())
     assert not any((before[name] == 0).any() for name in before if name.endswith("norm_gain"))
+
+
+@pytest.mark.parametrize("block", [(4, 4), (16, 4)])
+def test_zeros_within_blocks_are_held_too(block):
+    technique = Sparsify(SparsifySettings(sparsity=0.5, block=block, to_step=8, every=2), SMALL, 20)
+    before = initialise(SMALL, 0)
+    source, name = np.random.default_rng(1), "encoder.0.input"
+    before[name][source.random(before[name].shape) < 0.3] = 0
+    held = before[name] == 0
+    for step in range(10):
+        params = {key: value + source.normal(0, 0.01, value.shape).astype(np.float32) for key, value in before.items()}
+        technique.projection(params, step, before, {key: value.copy() for key, value in params.items()})
+        before = params
+    assert (before[name] == 0)[held].mean() > 0.8 and (before[name] == 0).mean() > 0.5
+
+
+def test_tensors_have_shares_of_their_own():
+    settings = SparsifySettings(sparsity=0.5, tensors=("joiner.output=0", "joiner=0.75"))
+    technique = Sparsify(settings, SMALL, 20)
+    assert technique.shares["joiner.output"] == 0 and technique.shares["joiner.audio"] == 0.75
+    params = initialise(SMALL, 0)
+    technique.projection(params, 0, params, {name: value.copy() for name, value in params.items()})
+    found = sparsities(params, SMALL)
+    assert found["joiner.output"] == 0 and found["joiner.audio"] == pytest.approx(0.75, abs=0.02)
+    assert found["encoder.0.input"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_divergence_parts_the_populations():
@@ -116,7 +142,7 @@ def test_zeros_are_code_zero(tmp_path):
     for trainer, progress, _ in steps_of(config):
         if progress.step == STEPS - 1:
             pruned = {name: value == 0 for name, value in views(progress.weights.copy(), trainer.shapes).items()}
-    technique = QuantiseAware(config.quantise, config.model, STEPS)
+    technique = QuantiseAware(config.quantise, config.model, STEPS, select("fast"))
     for name, (codes, _) in technique.codes(views(progress.weights, trainer.shapes)).items():
         zero = codes == 0
         held = pruned[name] if name == "predictor.embedding" else pruned[name].T
@@ -134,7 +160,8 @@ def test_killed_run_goes_on_bit_for_bit(tmp_path, table, after):
     ("sparsity = 1.0", RangeError, "sparsity"), ("sparsity = -0.1", RangeError, "sparsity"),
     ("block = [3, 3]", RangeError, "16, 4"),
     ("block = 4", FormatError, "block"), ("block = [4]", RangeError, "block"), ("method = 'lottery'", FormatError, "gradual"),
-    ("every = 0", RangeError, "every"), ("to_step = 12", RangeError, "to_step"), ("dense = ['x']", RangeError, "'x'"),
+    ("every = 0", RangeError, "every"), ("to_step = 12", RangeError, "to_step"), ("tensors = ['x=0']", RangeError, "'x'"),
+    ("tensors = ['joiner=1']", RangeError, "joiner=1"),
     ("spars = 1", FormatError, "spars"), ("pull = 2", RangeError, "pull")])
 def test_what_cannot_be_used_is_refused(tmp_path, table, kind, hint):
     with pytest.raises(kind, match=hint):

@@ -11,6 +11,7 @@ from refasr.train.quantise_aware import QuantiseAware, QuantiseSettings
 from refasr.train.run import Log
 from refasr.train.snapshots import FILE, read_snapshots, snapshot
 from refasr.transducer.model import Architecture, initialise
+from refasr.twins import select
 
 pytest.importorskip("matplotlib", reason="matplotlib is not installed: pip install 'refasr[plots]'")
 SMALL = Architecture(encoder_widths=(16,), embedding_width=8, predictor_width=8, joiner_width=16)
@@ -29,7 +30,7 @@ def axes():
 @pytest.fixture(params=["uniform", "chosen", None])
 def folder(request, tmp_path):
     """A work folder with three snapshots: more zeros each time, and rounded in the end."""
-    quantise = request.param and QuantiseAware(QuantiseSettings(bits=4, levels=request.param), SMALL, 10)
+    quantise = request.param and QuantiseAware(QuantiseSettings(bits=4, levels=request.param), SMALL, 10, select("reference"))
     log, params = Log(tmp_path / FILE, 0), initialise(SMALL, 0)
     for epoch, share in enumerate((0.0, 0.5, 0.75)):
         for value in params.values():

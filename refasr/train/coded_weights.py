@@ -22,28 +22,39 @@ def as_rows(name, weights):
     return weights if name == EMBEDDING else weights.T
 
 
-def chosen_names(architecture, prefixes, place):
-    """Coded parameters whose names begin in one of some ways.
+def tensor_values(architecture, value, exceptions, place, low, high):
+    """A setting of each coded parameter: one for all, and exceptions by the beginning of a name, of which the longest counts.
 
     Parameters
     ----------
     architecture : Architecture
-    prefixes : tuple of str    Such as "joiner.output", or "encoder" for all of it.
-    place : str                Table and key, for the error.
+    value : int or float         For all that no exception names.
+    exceptions : tuple of str    Such as "joiner=5", "predictor.embedding=8".
+    place : str                  Table and key, for the error.
+    low, high : int or float     Smallest and largest value; numbers are of the type of `low`.
 
     Returns
     -------
-    set of str
+    dict of str to int or float
 
     Raises
     ------
-    RangeError                 For a beginning that no coded parameter has.
+    RangeError                   For a beginning that no coded parameter has, or a value that is none.
     """
-    names = coded_names(architecture)
-    for prefix in prefixes:
-        if not any(name.startswith(prefix) for name in names):
+    names, values = coded_names(architecture), {}
+    for text in sorted(exceptions, key=lambda text: len(text.partition("=")[0])):
+        prefix, _, number = text.partition("=")
+        chosen = [name for name in names if name.startswith(prefix)]
+        if not prefix or not chosen:
             raise RangeError(f"{place}: got {prefix!r}, expected the beginning of one of {', '.join(names)}")
-    return {name for name in names if name.startswith(tuple(prefixes))}
+        try:
+            read = type(low)(number)
+        except ValueError:
+            read = None
+        if read is None or not low <= read <= high:
+            raise RangeError(f"{place}: got {text!r}, expected {prefix}= and a number from {low} to {high}")
+        values |= dict.fromkeys(chosen, read)
+    return {name: values.get(name, value) for name in names}
 
 
 def progress_of(step, first, last):

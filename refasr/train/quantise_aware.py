@@ -24,15 +24,13 @@ import dataclasses
 import numpy as np
 
 from refasr.errors import RangeError
-from refasr.train.coded_weights import as_rows, check_ramp, chosen_names, coded_names, progress_of
+from refasr.train.coded_weights import as_rows, check_ramp, progress_of, tensor_values
+from refasr.train.row_scale import row_scale
 
 F32 = np.float32
 METHODS, LEVELS = ("periodic", "straight-through", "both", "none"), ("uniform", "chosen")
 WIDE_BITS, WIDE_LIMIT = 8, 127
-SCALE_BITS = 8             # of the significand that are 0, so that every code times the scale is exact in float32
 LLOYD_ROUNDS = 100
-SHARES = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
-CLIP_BELOW = 63            # with six bits and fewer, clipping a few weights costs less than coarse steps for all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +45,7 @@ class QuantiseSettings:
         heard; more, for long, and the regulariser alone decides.
     from_step, to_step : the strength grows linearly between them; straight-through begins at from_step.
     round_every : steps between roundings of all weights on the way (hard compression); 0 rounds at the end only.
-    wide : coded tensors whose names begin so keep 8 bits, such as ["joiner.output"].
+    tensors : widths of coded tensors whose names begin so, such as ["joiner=5", "predictor.embedding=8"].
     """
 
     bits: int = 8
@@ -57,37 +55,7 @@ class QuantiseSettings:
     from_step: int = 0
     to_step: int = 0
     round_every: int = 0
-    wide: tuple = ()
-
-
-def row_scale(rows, limit):
-    """Scale of each row, by the least square of rounding over some shares of the one that clips nothing.
-
-        D = share max |w| / limit, rounded up to 16 significant bits, so that D code is exact in float32
-
-    Parameters
-    ----------
-    rows : float32 [N, K]
-    limit : int              Largest code; from 63 on nothing is clipped.
-
-    Returns
-    -------
-    float32 [N, 1]           1 for a row of zeros. Of rounded rows it is the scale they were rounded with.
-    """
-    widest = np.maximum(np.abs(rows).max(axis=1, keepdims=True) / F32(limit), np.finfo(F32).tiny)
-    best, least = np.where(rows.any(axis=1, keepdims=True), short(widest), F32(1)), np.inf
-    for share in SHARES if limit < CLIP_BELOW else ():
-        scale = np.where(rows.any(axis=1, keepdims=True), short(widest * F32(share)), F32(1))
-        off = rows - scale * np.clip(np.rint(rows / scale), -limit, limit)
-        error = np.einsum("nk,nk->n", off, off)[:, None]
-        best, least = np.where(error < least, scale, best), np.minimum(error, least)
-    return best
-
-
-def short(scale):
-    """Round up to 16 significant bits. Parameters: scale, float32 > 0. Returns float32."""
-    bits = scale.view(np.int32) + np.int32((1 << SCALE_BITS) - 1)
-    return (bits >> np.int32(SCALE_BITS) << np.int32(SCALE_BITS)).view(F32)
+    tensors: tuple = ()
 
 
 def lloyd_max(counts, n_levels):
@@ -128,14 +96,15 @@ class Grid:
     rows : float32 [N, K]
     bits : int
     levels : "uniform" or "chosen"
+    scale_of : function              `row_scale.row_scale`, or its twin.
     """
 
-    def __init__(self, rows, bits, levels="uniform"):
-        limit = 2 ** (bits - 1) - 1
+    def __init__(self, rows, bits, levels="uniform", scale_of=row_scale):
+        limit, inputs_down = 2 ** (bits - 1) - 1, np.ascontiguousarray(rows.T)
         if levels == "uniform" or bits == WIDE_BITS:
-            self.scale, self.levels = row_scale(rows, limit), np.arange(limit + 1)
+            self.scale, self.levels = scale_of(inputs_down, limit)[:, None], np.arange(limit + 1)
         else:
-            self.scale = row_scale(rows, WIDE_LIMIT)
+            self.scale = scale_of(inputs_down, WIDE_LIMIT)[:, None]
             sizes = np.rint(np.abs(rows / self.scale)).astype(np.int64)
             self.levels = lloyd_max(np.bincount(sizes.ravel(), minlength=WIDE_LIMIT + 1)[: WIDE_LIMIT + 1], limit)
 
@@ -184,21 +153,21 @@ class QuantiseAware:
     settings : QuantiseSettings
     architecture : Architecture
     end : int                      Steps of the run.
+    backend : Backend              From `twins.select`.
 
     Raises
     ------
     RangeError                     For steps outside the run, or tensors that are not there.
     """
 
-    def __init__(self, settings, architecture, end):
+    def __init__(self, settings, architecture, end, backend):
         check_ramp("[quantise]", settings.from_step, settings.to_step, end)
-        wide = chosen_names(architecture, settings.wide, "[quantise] wide")
-        self.settings, self.end = settings, end
-        self.bits = {name: WIDE_BITS if name in wide else settings.bits for name in coded_names(architecture)}
+        self.settings, self.end, self._scale_of = settings, end, backend(row_scale)
+        self.bits = tensor_values(architecture, settings.bits, settings.tensors, "[quantise] tensors", 2, WIDE_BITS)
 
     def grid(self, name, rows):
         """Levels of one tensor. Parameters: name, rows. Returns a Grid."""
-        return Grid(rows, self.bits[name], self.settings.levels)
+        return Grid(rows, self.bits[name], self.settings.levels, self._scale_of)
 
     def strength(self, step):
         """Strength of the regulariser. Parameters: step. Returns a float."""

@@ -47,7 +47,8 @@ def prepare(config, backend_name="fast", threads=2, progress=iter):
     -------
     Trainer
     """
-    techniques, backend = Techniques(config), select(backend_name)  # first, so that what does not fit is refused at once
+    backend = select(backend_name)
+    techniques = Techniques(config, backend)  # first, so that what does not fit is refused at once
     teacher = config.distil and open_teacher(config, backend)
     shares = training_files(config)
     store = open_store([utterance for share in shares for utterance in share], config.path(config.work), progress)
@@ -127,7 +128,7 @@ class Log:
 def export(trainer, progress, path, card):
     """Write the averaged weights as a model file. Parameters: trainer, progress, path, card."""
     parameters = trainer.deployed(views(progress.adam.average, trainer.shapes))
-    card = card | Techniques(trainer.config).card()
+    card = card | Techniques(trainer.config, trainer.backend).card()
     save_model(path, Model(trainer.config.model, parameters, progress.mean, progress.reciprocal_deviation, card=card))
 
 
@@ -141,7 +142,7 @@ class Album:
     """
 
     def __init__(self, trainer, progress):
-        self.trainer, self.techniques = trainer, Techniques(trainer.config)
+        self.trainer, self.techniques = trainer, Techniques(trainer.config, trainer.backend)
         self.log = Log(trainer.folder / SNAPSHOTS, progress.step) if self.techniques else None
         self.epoch = progress.epoch if progress.step else -1
 

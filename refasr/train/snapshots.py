@@ -8,7 +8,7 @@ import numpy as np
 
 from refasr.errors import FormatError
 from refasr.train.coded_weights import as_rows
-from refasr.train.quantise_aware import WIDE_BITS, Grid
+from refasr.train.quantise_aware import Grid
 from refasr.train.sparsify import sparsities
 
 FILE = "snapshots.jsonl"
@@ -43,7 +43,7 @@ def snapshot(params, architecture, quantise=None):
     uniform = quantise is None or quantise.settings.levels == "uniform"
     window, levels = WINDOW if uniform else CODE_WINDOW, []
     for name in shares:
-        if quantise is not None and quantise.bits[name] == WIDE_BITS != quantise.settings.bits:
+        if quantise is not None and quantise.bits[name] != quantise.settings.bits:
             continue
         rows = as_rows(name, params[name])
         grid = Grid(rows, DRAWN_BITS) if quantise is None else quantise.grid(name, rows)

@@ -24,7 +24,7 @@ import dataclasses
 import numpy as np
 
 from refasr.errors import RangeError
-from refasr.train.coded_weights import as_rows, check_ramp, chosen_names, coded_names, progress_of
+from refasr.train.coded_weights import as_rows, check_ramp, coded_names, progress_of, tensor_values
 
 F32 = np.float32
 METHODS = ("gradual", "divergence", "one-shot")
@@ -41,7 +41,7 @@ class SparsifySettings:
     from_step, to_step : where the share, or the pull, begins and stops to grow; one-shot cuts at from_step.
     every : steps between cuts of gradual pruning.
     pull : largest share of itself that a small weight loses in a step of divergence.
-    dense : coded tensors whose names begin so are left alone, such as ["joiner.output"].
+    tensors : shares of coded tensors whose names begin so, such as ["joiner=0.8", "predictor.embedding=0"].
     """
 
     sparsity: float = 0.5
@@ -51,11 +51,11 @@ class SparsifySettings:
     to_step: int = 0
     every: int = 50
     pull: float = 0.1
-    dense: tuple = ()
+    tensors: tuple = ()
 
 
-def sparsity_at(settings, step):
-    """Share of zeros that a step asks for.
+def reached_at(settings, step):
+    """How much of the final share of zeros a step asks for.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def sparsity_at(settings, step):
 
     Returns
     -------
-    float
+    float                      0 to 1.
     """
     if settings.method == "gradual":
-        return settings.sparsity * (1 - (1 - progress_of(step, settings.from_step, settings.to_step)) ** 3)
+        return 1 - (1 - progress_of(step, settings.from_step, settings.to_step)) ** 3
     cut_at = settings.from_step if settings.method == "one-shot" else settings.to_step
-    return settings.sparsity if step >= cut_at else 0.0
+    return float(step >= cut_at)
 
 
 def cuts_at(settings, step):
@@ -106,21 +106,23 @@ def smallest(rows, share, block, held=None):
     rows : float32 [N, K]
     share : float               Of all blocks, 0 to 1.
     block : (int, int)          Outputs, inputs.
-    held : bool [N, K], optional    Zeros so far; at least as many blocks are chosen as are zero altogether.
+    held : bool [N, K], optional    Zeros so far: at least as many blocks are chosen as are zero altogether, and a zero in a block
+                                with others stays.
 
     Returns
     -------
-    bool [N, K]                 True where a weight is in one of them.
+    bool [N, K]                 True where a weight is to be zero.
     """
     sizes = block_sizes(rows, block)
-    count = round(share * sizes.size)
+    spread = lambda chosen: chosen.repeat(block[0], axis=0).repeat(block[1], axis=1)[: rows.shape[0], : rows.shape[1]]
+    count, single = round(share * sizes.size), False
     if held is not None:
-        count = max(count, int((block_sizes((~held).astype(F32), block) == 0).sum()))
+        gone = block_sizes((~held).astype(F32), block) == 0
+        count, single = max(count, int(gone.sum())), held & ~spread(gone)
     chosen = np.zeros(sizes.size, bool)
     if count:
         chosen[np.argpartition(sizes.ravel(), min(count, sizes.size - 1))[:count]] = True
-    spread = chosen.reshape(sizes.shape).repeat(block[0], axis=0).repeat(block[1], axis=1)
-    return spread[: rows.shape[0], : rows.shape[1]]
+    return spread(chosen.reshape(sizes.shape)) | single
 
 
 class Sparsify:
@@ -142,8 +144,8 @@ class Sparsify:
             offered = ", ".join(str(list(block)) for block in BLOCKS)
             raise RangeError(f"[sparsify] block: got {list(settings.block)}, expected one of {offered}")
         check_ramp("[sparsify]", settings.from_step, settings.to_step, end)
-        dense = chosen_names(architecture, settings.dense, "[sparsify] dense")
-        self.settings, self.names = settings, [name for name in coded_names(architecture) if name not in dense]
+        self.settings = settings
+        self.shares = tensor_values(architecture, settings.sparsity, settings.tensors, "[sparsify] tensors", 0.0, 0.99)
 
     def projection(self, params, step, before, average):
         """Set zeros, and pull, in place.
@@ -156,14 +158,14 @@ class Sparsify:
         average : dict of str to float32 array    The running average; it gets the same zeros.
         """
         settings = self.settings
-        share, pull = sparsity_at(settings, step), self.pull(step)
-        for name in self.names:
+        reached, pull = reached_at(settings, step), self.pull(step)
+        for name, share in self.shares.items():
             rows, held = as_rows(name, params[name]), as_rows(name, before[name]) == 0
-            zero = smallest(rows, share, settings.block, held) if cuts_at(settings, step) else held
+            zero = smallest(rows, share * reached, settings.block, held) if cuts_at(settings, step) else held
             rows[zero] = 0
             as_rows(name, average[name])[zero] = 0
             if pull:
-                rows[smallest(rows, settings.sparsity, settings.block)] *= F32(1 - pull)
+                rows[smallest(rows, share, settings.block)] *= F32(1 - pull)
 
     def pull(self, step):
         """Share that a small weight loses. Parameters: step. Returns a float; 0 for other methods, and after the cut."""

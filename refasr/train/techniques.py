@@ -10,16 +10,17 @@ class Techniques:
     Parameters
     ----------
     config : TrainConfig
+    backend : Backend       From `twins.select`.
 
     Raises
     ------
     RangeError              For settings that do not fit the run, the network or each other.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, backend):
         check_together(config.quantise, config.sparsify)
         end = config.schedule.end()
-        self.quantise = config.quantise and QuantiseAware(config.quantise, config.model, end)
+        self.quantise = config.quantise and QuantiseAware(config.quantise, config.model, end, backend)
         self.sparsify = config.sparsify and Sparsify(config.sparsify, config.model, end)
 
     def __bool__(self):
