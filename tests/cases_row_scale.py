@@ -24,8 +24,8 @@ def matrices(draw):
 def spoilt(draw):
     """One thing wrong. Parameters: draw. Returns (weights, limit)."""
     weights = np.ones((3, 4), np.float32)
-    return draw(st.sampled_from([(poison(weights, np.nan), 7), (poison(weights, np.inf), 7), (weights.astype(float), 7), (weights[0], 7),
-                                 (weights.T, 7), (weights, 0), (weights, 128), (None, 7)]))
+    return draw(st.sampled_from([(poison(weights, np.nan), 7), (poison(weights, np.inf), 7), (weights.astype(float), 7),
+                                 (weights[0], 7), (weights.T, 7), (weights, 0), (weights, 128), (None, 7)]))
 
 
 CASES = {"refasr.train.row_scale.row_scale": st.integers(0, 3).flatmap(lambda choice: matrices() if choice else spoilt())}

@@ -192,7 +192,8 @@ def test_killed_run_goes_on_bit_for_bit(tmp_path, table):
     ("strength = -1", RangeError, "strength"),
     ("to_step = 99", RangeError, "to_step"), ("from_step = 9\nto_step = 3", RangeError, "from_step"),
     ("tensors = ['decoder=4']", RangeError, "decoder"),
-    ("tensors = ['joiner=9']", RangeError, "joiner=9"), ("tensors = ['joiner']", RangeError, "2 to 8"), ("round_every = 2\n[sparsify]", RangeError, "round_every")])
+    ("tensors = ['joiner=9']", RangeError, "joiner=9"), ("tensors = ['joiner']", RangeError, "2 to 8"),
+    ("round_every = 2\n[sparsify]", RangeError, "round_every")])
 def test_what_cannot_be_used_is_refused(tmp_path, table, kind, hint):
     with pytest.raises(kind, match=hint):
         run.prepare(configured(tmp_path, f"[quantise]\n{table}"))

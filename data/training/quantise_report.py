@@ -114,7 +114,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("--write", type=pathlib.Path, metavar="FILE")
-    parser.add_argument("--bits", type=int, default=8, help="of the file to write")
+    parser.add_argument("--bits", type=int, help="of the file to write; default 8, or as trained")
     parser.add_argument("--compare", type=int, nargs="+", default=[], metavar="BITS")
     parser.add_argument("--beam", type=int, default=SearchSettings().beam)
     parser.add_argument("--every", type=int, default=1, metavar="N", help="take each N-th recording of the sets")

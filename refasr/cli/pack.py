@@ -8,9 +8,9 @@ EPILOG = """examples:
   refasr pack contents again.refasr
 
 A float model is quantised: weights of --bits, everything else in 8 to 32. One of quantisation-aware training keeps the widths
-that it was trained for, unless --bits says otherwise. Scales are chosen on the first recordings of --speech, which should be
-speech to train on; those that come with refasr will do for a try. The accuracy and delay on the float model's card are left
-out: they are not those of the packed one. A folder is what refasr unpack writes.
+that it was trained for, unless --bits says otherwise. Scales are chosen on up to 300 recordings of --speech, evenly spread, which
+should be speech to train on; those that come with refasr will do for a try. The accuracy and delay on the float model's card are
+left out: they are not those of the packed one. A folder is what refasr unpack writes.
 """
 MOST_RECORDINGS = 300
 
@@ -71,7 +71,8 @@ def calibrated(options):
     if path.suffix == SUFFIX:
         raise FormatError(f"{path}: got a packed model, expected a float one or a folder; refasr unpack makes a folder of it")
     model = load_model(path)
-    spoken = read_manifest(options.speech or data_path("samples", "manifest.tsv"))[:MOST_RECORDINGS]
+    rows = read_manifest(options.speech or data_path("samples", "manifest.tsv"))
+    spoken = rows[:: -(-len(rows) // MOST_RECORDINGS) or 1]
     speech = [(stacked_frames(model, read_samples(item, notice=complain), backend), encode_text(transcript(item), model.units))
               for item in spoken]
     return model, calibrate(model, speech, backend)

@@ -11,11 +11,11 @@ import dataclasses
 import numpy as np
 
 from refasr.errors import FormatError
+from refasr.models import load_float
 from refasr.train.coded_weights import check_ramp, progress_of
 from refasr.train.objective import TransducerObjective, labels_with_start
 from refasr.transducer import distillation
 from refasr.transducer.model import assemble
-from refasr.transducer.model_file import load_model
 from refasr.transducer.units import CHARACTERS
 
 F32 = np.float32
@@ -26,7 +26,7 @@ NODES = ("all", "visited")
 class DistilSettings:
     """Table [distil] of a training configuration.
 
-    teacher : model file, relative to the configuration.
+    teacher : model file of either kind, relative to the configuration.
     weight : of the divergence, from `from_step` on; it is summed over nodes, of which there are T (U+1).
     final_weight : what the weight has become at `to_step`, in a straight line.
     from_step, to_step : see above.
@@ -173,7 +173,7 @@ def open_teacher(config, backend):
     settings, student = config.distil, config.model
     check_ramp("[distil]", settings.from_step, settings.to_step, config.schedule.end())
     path = config.path(settings.teacher)
-    model = load_model(path)
+    model = load_float(path)
     check_units(path, model, student)
     return Teacher(model, backend)
 

@@ -17,13 +17,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from refasr.models import load_float
 from refasr.nn import optimiser
 from refasr.train import checkpoints
 from refasr.train.checkpoints import Progress
 from refasr.train.examples import epoch_batches, epoch_examples
 from refasr.train.settings_file import keep_settings
 from refasr.transducer.model import assemble_parameters, initialise, parameter_shapes
-from refasr.transducer.model_file import load_model
 
 MALLOC_TRIM_THRESHOLD, MALLOC_TOP_PAD, MALLOC_MMAP_MAX, MALLOC_ARENA_MAX = -1, -2, -4, -8  # of glibc's malloc.h
 NORMALISATION_EXAMPLES = 400
@@ -116,7 +116,7 @@ class Trainer:
         """First state: random weights, or those of the model named by `start_from`. Returns a Progress."""
         config = self.config
         if config.start_from:
-            model = load_model(config.path(config.start_from))
+            model = load_float(config.path(config.start_from))
             weights, mean, deviation = flatten(model.parameters, self.shapes), model.mean, model.reciprocal_deviation
         else:
             weights = flatten(initialise(config.model, config.seed), self.shapes)
