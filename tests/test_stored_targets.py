@@ -1,10 +1,17 @@
 """Stored top-k targets: the mass that is dropped, what they cost, and what they are refused for."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from technique_runs import configured, steps_of
 
+from refasr import cli
+from refasr.audio.augment import AugmentSettings
 from refasr.errors import DTypeError, FormatError, RangeError
-from refasr.train import stored_targets
+from refasr.shipped import data_path
+from refasr.train import run, stored_targets
+from refasr.train.distil import STORED, StoredTeacher
 from refasr.transducer import distillation
 from refasr.twins import select
 
@@ -82,3 +89,41 @@ def test_storage_an_hour():
     assert stored_targets.bytes_an_hour(an_hour, 2, "path") == 310 * 360 * 8
     kept, *_ = stored(k=4)
     assert kept.units.nbytes + kept.log_p.nbytes + kept.log_rest.nbytes == 15 * (4 * 3 + 2)
+
+
+def student(folder, tables=""):
+    """The tiny run with stored targets as its teacher. Parameters: folder, tables (TOML). Returns a TrainConfig."""
+    distil = f'[distil]\nteacher = "a{STORED}"\nweight = 0.1\nfinal_weight = 0.1\n{tables}'
+    config = configured(folder, distil)
+    return dataclasses.replace(config, batch=dataclasses.replace(config.batch, lead_s=0.0, trail_s=0.0),
+                               augment=dataclasses.replace(config.augment, speed_chance=0.0))
+
+
+def test_student_learns_from_a_file(tmp_path):
+    manifest = data_path("smoke", "manifest.tsv")
+    out = tmp_path / f"a{STORED}"
+    chosen = ["--where", "source=pico", "--where", "split=train"]
+    assert cli.main(["label", str(manifest), *chosen, "--model", "float", "--targets", "36", "-o", str(out)]) == 0
+    config = student(tmp_path)
+    longer = dataclasses.replace(config, schedule=dataclasses.replace(config.schedule, steps=50, learning_rate=4e-3))
+    found = [figures["other"]["distil"] for _, _, figures in steps_of(longer)]
+    assert np.mean(found[-10:]) < 0.8 * np.mean(found[:5])
+    config = dataclasses.replace(config, work="other")
+    trainer = run.prepare(config)
+    teacher, key = trainer.objective.teacher, next(iter(trainer.objective.teacher.stored))
+    assert teacher.stored[key].units.shape[1] == 36
+    trainer.objective.teacher = StoredTeacher(out, {})
+    with pytest.raises(FormatError, match="no targets for a recording that says"):
+        next(trainer.steps(trainer.start()))
+
+
+@pytest.mark.parametrize("change, hint", [({"lead_s": 0.1}, "lead_s"), ({"trail_s": 0.1}, "trail_s"),
+                                          ({"cross_join": 0.5}, "cross_join")])
+def test_longer_recordings_are_refused(tmp_path, change, hint):
+    kept, *_ = stored()
+    stored_targets.write(tmp_path / f"a{STORED}", {"a": kept})
+    config = student(tmp_path)
+    with pytest.raises(RangeError, match=hint):
+        run.prepare(dataclasses.replace(config, batch=dataclasses.replace(config.batch, **change)))
+    with pytest.raises(RangeError, match="speed_chance"):
+        run.prepare(dataclasses.replace(config, augment=AugmentSettings()))

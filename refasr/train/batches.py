@@ -22,7 +22,7 @@ class Batch:
     n_frames : list of int          Frames of each utterance, the longest first.
     labels : list of int32 [U]      Label sequences.
     weights : float32 [B]           Weight of each utterance in the loss.
-    extra : dict                    What a technique adds: teacher targets, phrases, n-best lists.
+    extra : dict                    What a technique needs besides. `pieces`: of each utterance, the recordings it is made of.
     """
 
     features: np.ndarray
@@ -121,7 +121,8 @@ class BatchMaker:
             rows.append(padded.reshape(n, -1))
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
         features = rows_of_frames([rows[i] for i in order])
-        return Batch(features, [len(rows[i]) for i in order], [examples[i].labels for i in order], np.ones(len(rows), F32))
+        return Batch(features, [len(rows[i]) for i in order], [examples[i].labels for i in order], np.ones(len(rows), F32),
+                     {"pieces": [examples[i].pieces for i in order]})
 
 
 def samples_up_to(rng, seconds):

@@ -4,29 +4,34 @@
 
 The teacher is a finished model of any width with the same units and frame rate. It hears the same augmented batch, without
 dropout, and is never changed. Source: Panchapagesan et al. 2020 (arXiv 2011.06110).
+
+Or it has written down before what it thinks of the recordings as they are (`refasr label --targets`); the student then hears them
+in noise and in rooms, but as long as they are, and the teacher costs nothing.
 """
 
 import dataclasses
 
 import numpy as np
 
-from refasr.errors import FormatError
+from refasr.errors import FormatError, RangeError
 from refasr.models import load_float
+from refasr.train import stored_targets
 from refasr.train.coded_weights import check_ramp, progress_of
 from refasr.train.objective import TransducerObjective, labels_with_start
 from refasr.transducer import distillation
 from refasr.transducer.model import assemble
-from refasr.transducer.units import CHARACTERS
+from refasr.transducer.units import CHARACTERS, decode_labels
 
 F32 = np.float32
 NODES = ("all", "visited")
+STORED = ".targets.npz"
 
 
 @dataclasses.dataclass(frozen=True)
 class DistilSettings:
     """Table [distil] of a training configuration.
 
-    teacher : model file of either kind, relative to the configuration.
+    teacher : model file of either kind, or stored targets (.targets.npz), relative to the configuration.
     weight : of the divergence, from `from_step` on; it is summed over nodes, of which there are T (U+1).
     final_weight : what the weight has become at `to_step`, in a straight line.
     from_step, to_step : see above.
@@ -74,28 +79,60 @@ class Teacher:
         slope = model.reciprocal_deviation / reciprocal_deviation
         return features * np.tile(slope, stack) + np.tile((mean - model.mean) * model.reciprocal_deviation, stack)
 
-    def hear(self, batch, mean, reciprocal_deviation):
-        """Projections of a batch's audio and text. Parameters: batch, mean, reciprocal_deviation. Returns (e, p)."""
-        features = self.renormalised(batch.features, mean, reciprocal_deviation)
+    def hear(self, batch, maker):
+        """Projections of a batch's audio and text. Parameters: batch, maker (BatchMaker). Returns (e, p)."""
+        features = self.renormalised(batch.features, maker.mean, maker.reciprocal_deviation)
         h, _ = self.network.encoder.forward(features, batch.active())
         g, _ = self.network.predictor.forward(labels_with_start(batch.labels))
         return self.network.joiner.project_audio(h), self.network.joiner.project_text(g)
 
-    def targets(self, e, p, units):
-        """What it thinks of the classes at each node of one grid.
+    def targets(self, heard, batch, b):
+        """What it thinks of blank, next label and rest at each node of one grid.
 
         Parameters
         ----------
-        e : float32 [T, J]
-        p : float32 [U+1, J]
-        units : int32 [T*(U+1), k]
+        heard : (float32 [R, J], float32 [U+1, B, J])    From `hear`.
+        batch : Batch
+        b : int                                          Which utterance.
 
         Returns
         -------
-        float32 [T*(U+1), k+1]
+        (int32 [T*(U+1), 2], float32 [T*(U+1), 3])       The support, and the probabilities.
         """
-        logits, _ = self.network.joiner.forward(e, p)
-        return self._posteriors(logits.reshape(len(units), -1), units)
+        e, p = heard
+        labels, rows = batch.labels[b], batch.rows_of(b)
+        units = distillation.lattice_support(labels, len(rows))
+        logits, _ = self.network.joiner.forward(e[rows], np.ascontiguousarray(p[: len(labels) + 1, b]))
+        return units, self._posteriors(logits.reshape(len(units), -1), units)
+
+
+class StoredTeacher:
+    """A teacher that has written down what it thinks.
+
+    Parameters
+    ----------
+    path : Path                                 Where, for errors.
+    stored : dict of str to StoredTargets       By the key of the recording and its text.
+    """
+
+    def __init__(self, path, stored):
+        self.path, self.stored = path, stored
+
+    def hear(self, batch, maker):
+        """The recordings of a batch. Parameters: batch, maker (BatchMaker). Returns a list of float32 [S]."""
+        return [maker.store.audio(pieces[0]) for pieces in batch.extra["pieces"]]
+
+    def targets(self, heard, batch, b):
+        """As of `Teacher`, with the k most probable units as support; a FormatError if there are none for this recording."""
+        key = stored_targets.key_of(heard[b], batch.labels[b])
+        if key not in self.stored:
+            raise FormatError(f"{self.path}: got no targets for a recording that says {decode_labels(batch.labels[b])!r:.60}, "
+                              "expected those of its very samples and text; make them again: refasr label --targets")
+        units, targets = self.stored[key].for_training(heard[b], batch.labels[b])
+        if len(units) != batch.n_frames[b] * (len(batch.labels[b]) + 1):
+            raise FormatError(f"{self.path}: got targets of another frame rate, expected {batch.n_frames[b]} frames; make them "
+                              "again")
+        return units, targets
 
 
 class DistilObjective(TransducerObjective):
@@ -105,8 +142,8 @@ class DistilObjective(TransducerObjective):
     ----------
     settings : ObjectiveSettings
     distil : DistilSettings
-    teacher : Teacher
-    maker : BatchMaker              Knows how the student's features are normalised.
+    teacher : Teacher or StoredTeacher
+    maker : BatchMaker              Knows how the student's features are normalised, and the recordings.
     backend : Backend               From `twins.select`.
     """
 
@@ -126,9 +163,7 @@ class DistilObjective(TransducerObjective):
     def begin(self, batch, step):
         """Let the teacher hear the batch. Parameters: batch, step. Returns what `criterion` gets as context."""
         weight = self.weight(step)
-        if weight == 0:
-            return weight, None
-        return weight, self.teacher.hear(batch, self.maker.mean, self.maker.reciprocal_deviation)
+        return weight, self.teacher.hear(batch, self.maker) if weight else None
 
     def criterion(self, logits, batch, b, context):
         """Losses of one utterance. Parameters: logits, batch, b, context. Returns (dict, float32 [T, U+1, V])."""
@@ -137,14 +172,11 @@ class DistilObjective(TransducerObjective):
         weight, heard = context
         if heard is None:
             return losses | {"distil": 0.0}, gradient
-        e, p = heard
-        labels, n_frames = batch.labels[b], len(logits)
-        units = distillation.lattice_support(labels, n_frames)
-        targets = self.teacher.targets(e[batch.rows_of(b)], np.ascontiguousarray(p[: len(labels) + 1, b]), units)
+        units, targets = self.teacher.targets(heard, batch, b)
         found = self._divergence(logits.reshape(len(units), -1), units, targets)
         share = np.full(len(units), weight, F32)
         if self.distil.nodes == "visited":
-            share = share * self.occupancy(logits, labels)
+            share = share * self.occupancy(logits, batch.labels[b])
         gradient += (found.gradient * share[:, None]).reshape(logits.shape)
         return losses | {"distil": float(found.divergence @ share.astype(np.float64))}, gradient
 
@@ -163,19 +195,32 @@ def open_teacher(config, backend):
 
     Returns
     -------
-    Teacher
+    Teacher or StoredTeacher
 
     Raises
     ------
     FormatError             If there is no such model, or its units or frames are not those of the student.
-    RangeError              If the weight's steps lie outside the run.
+    RangeError              If the weight's steps lie outside the run, or recordings will not be as long as stored targets.
     """
     settings, student = config.distil, config.model
     check_ramp("[distil]", settings.from_step, settings.to_step, config.schedule.end())
     path = config.path(settings.teacher)
+    if path.name.endswith(STORED):
+        check_lengths(config)
+        return StoredTeacher(path, stored_targets.read(path))
     model = load_float(path)
     check_units(path, model, student)
     return Teacher(model, backend)
+
+
+def check_lengths(config):
+    """Require that nothing is put before, after or between recordings, and none is stretched. Parameters: config."""
+    batch = config.batch
+    for what, value in (("[batch] lead_s", batch.lead_s), ("[batch] trail_s", batch.trail_s), ("[batch] cross_join", batch.cross_join),
+                        ("[augment] speed_chance", config.augment.speed_chance),
+                        ("[[data]] join - 1", max(share.join for share in config.data) - 1)):
+        if value:
+            raise RangeError(f"{what}: got {value} with stored targets, expected 0; they belong to the recordings as they are")
 
 
 def check_units(path, model, student):

@@ -9,10 +9,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from refasr import checks
+from refasr import checks, corpus
 from refasr.array_files import misfit, read_archive
 from refasr.errors import FormatError, RangeError
+from refasr.features import fbank
+from refasr.train.store import PCM_SCALE
 from refasr.transducer import distillation
+from refasr.transducer.model import assemble
+from refasr.transducer.units import BLANK, encode_text
 from refasr.whole_file import whole_file
 
 SECONDS_AN_HOUR = 3600
@@ -112,6 +116,53 @@ def store(logits, k, samples, labels):
     with np.errstate(divide="ignore"):
         logs = np.maximum(np.log(distillation.class_posteriors(flat, units)), LEAST_LOG).astype(np.float16)
     return StoredTargets(units.astype(np.uint8), logs[:, :-1].copy(), logs[:, -1].copy(), key_of(samples, labels))
+
+
+def recordings_of(utterances):
+    """Samples as training reads them, of 16 bits, and labels.
+
+    Parameters
+    ----------
+    utterances : list of Utterance
+
+    Yields
+    ------
+    (float32 [S], int32 [U])
+
+    Raises
+    ------
+    FormatError                    For a file that cannot be read, or a text that cannot be spelled.
+    """
+    for utterance in utterances:
+        pcm = np.clip(np.rint(corpus.read_samples(utterance) * 32768), -32768, 32767).astype(np.int16)
+        yield pcm * PCM_SCALE, encode_text(corpus.transcript(utterance))
+
+
+def of_recordings(model, recordings, k, backend):
+    """Ask a teacher about recordings as they are.
+
+    Parameters
+    ----------
+    model : Model
+    recordings : iterable of (float32 [S], int32 [U])    Samples and labels.
+    k : int
+    backend : Backend
+
+    Yields
+    ------
+    StoredTargets
+    """
+    network, log_mel, plan = assemble(model, backend), backend(fbank.log_mel), fbank.Plan.of(model.architecture.profile)
+    stack = model.architecture.stack
+    for samples, labels in recordings:
+        normal = (log_mel(samples, plan) - model.mean) * model.reciprocal_deviation
+        n = max(1, len(normal) // stack)
+        frames = np.zeros((n * stack, normal.shape[1]), np.float32)
+        frames[: len(normal)] = normal[: n * stack]
+        h, _ = network.encoder.forward(frames.reshape(n, -1), np.ones(n, np.int32))
+        g, _ = network.predictor.forward(np.append(BLANK, labels).astype(np.int32)[:, None])
+        logits, _ = network.joiner.forward(network.joiner.project_audio(h), network.joiner.project_text(g)[:, 0].copy())
+        yield store(logits, k, samples, labels)
 
 
 def write(path, targets):
