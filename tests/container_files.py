@@ -26,7 +26,18 @@ def arrays(draw):
     source = np.random.default_rng(draw(st.integers(0, 999)))
     if kind.kind == "f":
         return np.asarray(source.standard_normal(shape) * 10.0 ** source.integers(-30, 30)).astype(kind)
-    return np.asarray(source.integers(np.iinfo(kind).min, np.iinfo(kind).max, shape, kind, endpoint=True))
+    low, high = np.iinfo(kind).min, np.iinfo(kind).max
+    form = draw(st.integers(0, 3))  # all of the range; a small part of it, in steps; one value; the two ends
+    if form == 1:
+        step, most = 1 << draw(st.integers(0, 3)), draw(st.integers(0, 3))
+        found = draw(st.integers(low, high - 8 * most)) + step * source.integers(0, most, shape, np.int64, endpoint=True)
+    elif form == 2:
+        found = np.full(shape, draw(st.sampled_from([low, -1, 0, high])))
+    elif form == 3:
+        found = np.where(source.random(shape) < 0.5, low, high)
+    else:
+        found = source.integers(low, high, shape, kind, endpoint=True)
+    return np.asarray(found).astype(kind)
 
 
 @st.composite
@@ -58,7 +69,7 @@ def resealed(file):
     end = 64 + 24 * min(struct.unpack_from("<I", file, 44)[0], (len(file) - 64) // 24)
     for entry in range(64, end, 24):
         size = struct.unpack_from("<Q", file, entry + 8)[0]
-        start = end + -end % 64
+        start = end + -end % 8
         end = start + size
         if end > len(file):
             break

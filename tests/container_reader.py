@@ -50,21 +50,38 @@ def read_header(content):
     return value
 
 
+def read_packed(content, kind, n):
+    """Packed numbers. Parameters: content (bytes), kind (7 to 10), n. Returns a list of int."""
+    base, shift, width = int.from_bytes(content[:8], "little", signed=True), number(content, 8, 1), number(content, 9, 1)
+    assert shift <= 63 and width <= 64 and content[10:16] == bytes(6) and len(content) == 16 + (n * width + 7) // 8
+    stream, half = int.from_bytes(content[16:], "little"), 1 << 8 * 2 ** (kind - 7) - 1
+    assert stream >> n * width == 0
+    found = [base] * n
+    if width:
+        each = f"{stream:0{n * width}b}"  # the last number first
+        found = [base + (int(each[(n - 1 - i) * width:(n - i) * width], 2) << shift) for i in range(n)]
+    assert all(-half <= value < half for value in found)
+    return found
+
+
 def read_tensor(content):
     """A TENS section. Parameters: content (bytes). Returns name, type, shape, and values: a list, or a weight stream."""
     m, kind, d = number(content, 0, 2), number(content, 2, 1), number(content, 3, 1)
-    assert 1 <= m <= 200 and kind <= 6 and d <= 4 and (kind > 0 or d == 2) and number(content, 4, 4) == 0
+    assert 1 <= m <= 200 and kind <= 10 and d <= 4 and (kind > 0 or d == 2) and number(content, 4, 4) == 0
     shape = [number(content, 8 + 8 * i, 8) for i in range(d)]
     assert all(1 <= n < 2**31 for n in shape)
     begin = 8 + 8 * d + m
     name, end = content[begin - m:begin].decode("ascii"), begin
     assert name[0] in LETTERS and set(name) <= set(LETTERS + "_.-")
-    while end % 64:
+    while end % 8 and kind < 7:
         assert number(content, end, 1) == 0
         end += 1
     n, values = math.prod(shape), content[end:]
     if kind == 0:
         return name, kind, shape, values
+    if kind > 6:
+        assert n <= 2**20 and len(content) >= end
+        return name, kind, shape, read_packed(values, kind, n)
     size = struct.calcsize(FORMS[kind])
     assert len(content) >= end and n * size == len(values)
     found = [struct.unpack(f"<{FORMS[kind]}", values[i:i + size])[0] for i in range(0, len(values), size)]
@@ -74,7 +91,7 @@ def read_tensor(content):
 
 def read_sections(file):
     """The required sections. Parameters: file (bytes). Returns a list of (type, bytes)."""
-    assert len(file) <= 2**28 and file[:8] == b"\x89RFASR\r\n" and number(file, 40, 4) == 1
+    assert len(file) <= 2**28 and file[:8] == b"\x89RFASR\r\n" and number(file, 40, 4) == 2
     n, length = number(file, 44, 4), number(file, 48, 8)
     assert n <= 4096 and length == len(file) and number(file, 56, 8) == 0
     assert hashlib.sha256(file[40:]).digest() == file[8:40]
@@ -82,7 +99,7 @@ def read_sections(file):
     for entry in range(64, end, 24):
         kind, flags, size = file[entry:entry + 4], number(file, entry + 4, 4), number(file, entry + 8, 8)
         assert set(kind.decode("ascii")) <= set(LETTERS) and flags <= 1 and number(file, entry + 20, 4) == 0
-        while end % 64:
+        while end % 8:
             assert number(file, end, 1) == 0
             end += 1
         content = file[end:end + size]
@@ -103,11 +120,12 @@ def read_container(file):
 
     Returns
     -------
-    header, {name: (shape, codes)}, {name: (type, shape, values)}    AssertionError and others if it is damaged.
+    header, {name: (shape, codes)}, {name: (type, shape, values)}    That of the same array not packed. AssertionError
+                                                                     and others if it is damaged.
     """
     sections = read_sections(file)
     assert [kind for kind, _ in sections] == [b"JSON"] + [b"TENS"] * (len(sections) - 1)
-    header, coded, plain, n_codes = read_header(sections[0][1]), {}, {}, 0
+    header, coded, plain, n_codes, n_packed = read_header(sections[0][1]), {}, {}, 0, 0
     for _, content in sections[1:]:
         name, kind, shape, values = read_tensor(content)
         assert name not in coded and name not in plain
@@ -117,5 +135,7 @@ def read_container(file):
             coded[name] = shape, read_stream(values, math.prod(shape))
         else:
             assert name > max(plain, default="")
-            plain[name] = kind, shape, values
+            n_packed += math.prod(shape) * (kind > 6)
+            assert n_packed <= 2**20
+            plain[name] = kind - 6 if kind > 6 else kind, shape, values
     return header, coded, plain

@@ -2,9 +2,12 @@
 
 import dataclasses
 import json
+from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from tiny_integer import tiny_calibration, tiny_integer_model
 from tiny_model import noise, tiny_model
 
@@ -13,7 +16,7 @@ from refasr.compress import container, integer_network
 from refasr.compress.calibrate import best_scale, calibrate, stacked_frames
 from refasr.compress.integer_model import checked, from_contents, to_contents
 from refasr.compress.layout import code_shapes, linear_layers, recurrent_layers
-from refasr.compress.quantise import multiplier_of, quantise
+from refasr.compress.quantise import multiplier_at, multiplier_of, quantise
 from refasr.compress.rounding import compensated_codes, nearest, row_scales
 from refasr.errors import FormatError, RangeError
 from refasr.recognise import Recogniser
@@ -230,12 +233,33 @@ def test_calibration_needs_speech():
         calibrate(tiny_model(), [], select("fast"))
 
 
-def test_multipliers_are_within_half_a_unit_of_the_real_factor():
-    factors = np.array([1.0, 0.5, 1 - 2.0**-40, 3.7e-9, 123.4, 2.0**-31, 0.0])
+@given(st.lists(st.floats(2.0**-32, 2.0**29), min_size=1, max_size=5))
+@example([1.0, 0.5, 1 - 2.0**-17, 1 - 2.0**-18, 1 - 2.0**-40, 123.4, 2.0**-32, 2.0**29])
+def test_multipliers_have_sixteen_bits_and_are_as_near_as_these_allow(factors):
+    """Section 7 of the document, in fractions."""
+    with np.errstate(all="raise"):
+        multiplier, shift = multiplier_of(np.array(factors))
+    for factor, m, s in zip(factors, multiplier.tolist(), shift.tolist()):
+        stored, exact = Fraction(m, 2**s), Fraction(factor)
+        assert 2**30 <= m < 2**31 and m % 2**15 == 0 and abs(stored / exact - 1) <= Fraction(1, 2**16)
+
+
+def test_multipliers_of_factors_at_the_edges():
+    factors = np.array([1.0, 1 - 2.0**-18, 2.0**-60, 0.0])
     multiplier, shift = multiplier_of(factors)
-    assert np.abs(multiplier / 2.0**shift - factors).max() <= 2.0**-31 * 128 and (multiplier[:3] == 1 << 30).all()
-    with pytest.raises(RangeError, match="factor"):
-        multiplier_of(np.array([2.0**31]))
+    assert multiplier.tolist() == [1 << 30, 1 << 30, 4, 0] and shift.tolist() == [30, 30, 62, 62]
+    for wrong in (2.0**31, 2.0**30, 2.0**30 - 1):
+        with pytest.raises(RangeError, match="factor"):
+            multiplier_of(np.array([wrong]))
+
+
+def test_the_smaller_of_two_multipliers_is_as_near():
+    real = np.array([3.7, 1e-3, 4e-5, 3e-8])
+    shift = np.full(4, 29)
+    found = multiplier_at(real, shift)
+    assert found.tolist()[3] == round(3e-8 * 2**29) == 16
+    assert all(abs(Fraction(m, 2**29) / Fraction(x) - 1) <= Fraction(1, 2**16) for m, x in zip(found.tolist()[:3], real.tolist()))
+    assert all(m.bit_length() - (m & -m).bit_length() < 16 for m in found.tolist())
 
 
 def test_best_scale_clips_rare_outliers_and_keeps_even_values():

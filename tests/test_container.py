@@ -12,13 +12,15 @@ from container_reader import read_container
 from hypothesis import given, settings
 
 from refasr import cli
-from refasr.compress import container, container_layout
+from refasr.compress import container, container_layout, packed_ints
 from refasr.compress.container import Coded, Contents, contents_of, describe, image_of, read_contents, write_contents
 from refasr.compress.folder import read_folder, write_folder
 from refasr.errors import DTypeError, FormatError, RangeError, ShapeError
 
 DOCUMENT = pathlib.Path(__file__).resolve().parents[1] / "docs" / "model-container.md"
-EXAMPLE = Contents({"n": 1}, {"w": Coded(np.array([[1, -1], [1, -1]], np.int8), 3)}, {"s": np.array([0.5], np.float32)})
+NUMBERS = np.array([1280, 1344, 1536, 1280], np.int32)
+EXAMPLE = Contents({"n": 1}, {"w": Coded(np.array([[1, -1], [1, -1]], np.int8), 3)},
+                   {"m": NUMBERS, "s": np.array([0.5], np.float32)})
 CARD = {"name": "tiny", "flush_frames": 3, "accuracy": [{"set": "x", "wer": 0.25, "ci95": [0.2, 0.3]}]}
 
 
@@ -74,14 +76,21 @@ def test_a_stranger_reads_the_same(found):
 
 
 def test_example_of_the_document():
-    text = re.search(r"```hex\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
-    file = bytearray(452)
+    packed, whole = re.findall(r"```hex\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    assert by_lines(packed, 18) == packed_ints.pack(NUMBERS)
+    file = by_lines(whole, 308)
+    assert file == image_of(EXAMPLE) and same(contents_of("x", as_image(file)), EXAMPLE)
+
+
+def by_lines(text, n_bytes):
+    """Bytes that a document shows. Parameters: text, n_bytes. Returns bytes."""
+    file = bytearray(n_bytes)
     for line in text.splitlines():
         place, content = re.match(r"(\d+) +((?:[0-9a-f]{2} {1,2})+)", line + "  ").groups()
         content = bytes.fromhex(content)
+        assert int(place) + len(content) <= n_bytes
         file[int(place):int(place) + len(content)] = content
-    assert bytes(file) == image_of(EXAMPLE)
-    assert same(contents_of("x", as_image(bytes(file))), EXAMPLE)
+    return bytes(file)
 
 
 def test_file_is_mapped_and_replaced_whole(tmp_path):
@@ -105,7 +114,12 @@ def test_describe_says_what_is_there(tmp_path):
     assert json.loads(json.dumps(found)) == found and found["bytes"] == path.stat().st_size and found["header"] == larger().header
     assert [row["name"] for row in found["tensors"]] == ["layer.0", "layer.1", "scale"]
     first = found["tensors"][0]
+    assert [row["packed"] for row in found["tensors"]] == [False, False, False]
     assert first["shape"] == [300, 500] and first["bits"] == 5 and first["tiles"] == 3 and 3 < first["bits_a_weight"] < 5
+    write_contents(path, EXAMPLE)
+    assert [(row["name"], row["type"], row["packed"], row["bytes"]) for row in describe(path)["tensors"]] == [
+        ("w", "codes", False, 38), ("m", "int32", True, 18), ("s", "float32", False, 4)]
+    found = describe(path)
     assert found["sha256"] == container_layout.read_sections("x", as_image(path.read_bytes()))[1]
 
 

@@ -2,22 +2,23 @@
 
 It knows nothing of networks: what the tensors mean is the matter of who packs them. Equal contents give equal bytes, and the
 file carries the SHA-256 of all that it holds. `docs/model-container.md` is the specification; the code of a tensor is in
-`hw/codec.py`, what stands around the tensors in `container_layout.py`.
+`hw/codec.py`, that of packed arrays in `packed_ints.py`. `container_layout.py` has what stands around the tensors,
+`container_parts.py` takes a file apart.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from refasr import checks
-from refasr.compress.container_layout import (LARGEST_TILE, LONGEST_AXIS, MODEL_HEADER, MOST_AXES, MOST_CODES, NAME,
-                                              TENSOR_SECTION, VALUE_TYPES, VERSION, join_sections, map_file, misfit, read_json,
-                                              read_sections, read_tensor, write_tensor)
+from refasr.compress import packed_ints
+from refasr.compress.container_layout import (LONGEST_AXIS, MODEL_HEADER, MOST_AXES, MOST_CODES, MOST_PACKED, NAME, PACKED_TYPES,
+                                              TENSOR_SECTION, VALUE_TYPES, VERSION, join_sections, map_file, write_tensor)
+from refasr.compress.container_parts import inside, take_apart
 from refasr.compress.strict_json import write_json
-from refasr.errors import DTypeError, FormatError, RangeError
+from refasr.errors import DTypeError, RangeError
 from refasr.hw import codec
-from refasr.hw.codec_layout import read_layout, require_whole
+from refasr.hw.codec_layout import require_whole
 from refasr.twins import select
 from refasr.whole_file import whole_file
 
@@ -81,15 +82,37 @@ def coded_section(name, coded, backend):
     return TENSOR_SECTION, True, write_tensor(name, "codes", codes.shape, stream.tobytes())
 
 
-def plain_section(name, value):
-    """An array as a section. Parameters: name, value. Returns kind, required, bytes."""
+def check_plain(name, value):
+    """Require an array that can be stored. Parameters: name, value. Returns the name of its type."""
     kind = getattr(getattr(value, "dtype", None), "name", type(value).__name__)
     if not isinstance(value, np.ndarray) or kind not in VALUE_TYPES[1:] or not value.dtype.isnative:
         raise DTypeError(f"{name}: got {kind}, expected an array of {', '.join(VALUE_TYPES[1:])}; convert it explicitly")
     if value.ndim > MOST_AXES or value.size == 0 or max(value.shape, default=1) > LONGEST_AXIS:
         raise RangeError(f"{name}: got shape {list(value.shape)}, expected 0 to {MOST_AXES} axes, none of them empty")
     checks.finite(name, value)
-    return TENSOR_SECTION, True, write_tensor(name, kind, value.shape, value.astype(value.dtype.newbyteorder("<")).tobytes())
+    return kind
+
+
+def plain_sections(plain):
+    """Arrays as sections: packed if that is shorter, while a reader takes more packed numbers.
+
+    Parameters
+    ----------
+    plain : dict of str to array
+
+    Yields
+    ------
+    kind, required, bytes
+    """
+    n_packed = 0
+    for name in sorted(plain):
+        value, kind = plain[name], check_plain(name, plain[name])
+        content = write_tensor(name, kind, value.shape, value.astype(value.dtype.newbyteorder("<")).tobytes())
+        if kind in PACKED_TYPES and n_packed + value.size <= MOST_PACKED:
+            shorter = write_tensor(name, kind, value.shape, packed_ints.pack(value), packed=True)
+            if len(shorter) < len(content):
+                content, n_packed = shorter, n_packed + value.size
+        yield TENSOR_SECTION, True, content
 
 
 def image_of(contents, backend="fast"):
@@ -118,7 +141,7 @@ def image_of(contents, backend="fast"):
     twins = select(backend)
     return join_sections([(MODEL_HEADER, True, write_json(header)),
                           *(coded_section(name, coded[name], twins) for name in sorted(coded)),
-                          *(plain_section(name, plain[name]) for name in sorted(plain))])
+                          *plain_sections(plain)])
 
 
 def write_contents(path, contents, backend="fast"):
@@ -140,60 +163,6 @@ def write_contents(path, contents, backend="fast"):
         file.write(image)
 
 
-def take_apart(place, image):
-    """Check everything but the codes.
-
-    Parameters
-    ----------
-    place : str          Name of the file, for the errors.
-    image : uint8 [B]
-
-    Returns
-    -------
-    dict, list of (Tensor, Layout or None), list of Section, str    Header; tensors; all sections; SHA-256.
-
-    Raises
-    ------
-    FormatError
-    """
-    sections, digest = read_sections(place, image)
-    known = [section for section in sections if section.required]
-    if not known or known[0].kind != MODEL_HEADER:
-        raise misfit(place, "as the first section", known[0].kind.decode() if known else "none", "JSON", image.size)
-    header, tensors, before, n_codes = read_json(place, known[0]), [], (False, ""), 0
-    for section in known[1:]:
-        if section.kind == MODEL_HEADER:
-            raise misfit(place, "another section", "JSON", "one", section.start)
-        tensor = read_tensor(place, section)
-        key = tensor.kind != "codes", tensor.name
-        if key <= before:
-            raise misfit(place, "a tensor", f"{tensor.name} after {before[1]}", "codes first, names in order", section.start)
-        before, layout = key, None
-        if tensor.kind == "codes":
-            n_codes += math.prod(tensor.shape)
-            layout = read_stream(place, tensor, n_codes)
-        elif tensor.kind.startswith("float") and not np.isfinite(tensor.array).all():
-            raise misfit(place, tensor.name, "with values that are not finite", "numbers", tensor.start)
-        tensors.append((tensor, layout))
-    names = [tensor.name for tensor, _ in tensors]
-    if len(set(names)) < len(names):
-        raise misfit(place, "codes and a plain array of", "the same name", "different names", image.size)
-    return header, tensors, sections, digest
-
-
-def read_stream(place, tensor, n_codes):
-    """Layout of a tensor's stream. Parameters: place, tensor, n_codes (with those of the tensors before). Returns a Layout."""
-    if n_codes > MOST_CODES:
-        raise misfit(place, f"{tensor.name} of shape", list(tensor.shape), f"at most {MOST_CODES} codes in all", tensor.start)
-    try:
-        layout = read_layout(tensor.values, math.prod(tensor.shape))
-    except FormatError as error:
-        raise FormatError(f"{place}: {tensor.name}: {error} of its stream", tensor.start + error.offset) from error
-    if layout.tile_codes > LARGEST_TILE:
-        raise misfit(place, f"{tensor.name} in tiles of", layout.tile_codes, f"at most {LARGEST_TILE} codes", tensor.start + 12)
-    return layout
-
-
 def contents_of(place, image, backend="fast"):
     """Read a file from memory.
 
@@ -205,7 +174,7 @@ def contents_of(place, image, backend="fast"):
 
     Returns
     -------
-    Contents                           Plain arrays are views of the image; codes are decoded.
+    Contents                           Plain arrays are views of the image, unless packed; codes are decoded.
 
     Raises
     ------
@@ -213,15 +182,12 @@ def contents_of(place, image, backend="fast"):
     """
     header, tensors, _, _ = take_apart(place, image)
     decode, coded, plain = select(backend)(codec.decode), {}, {}
-    for tensor, layout in tensors:
-        if layout is None:
-            plain[tensor.name] = tensor.array
+    for tensor, held in tensors:
+        if tensor.kind != "codes":
+            plain[tensor.name] = held
             continue
-        try:
-            codes = decode(tensor.values, layout.n_codes)
-        except FormatError as error:
-            raise FormatError(f"{place}: {tensor.name}: {error} of its stream", tensor.start + error.offset) from error
-        coded[tensor.name] = Coded(codes.reshape(tensor.shape), layout.width)
+        codes = inside(place, tensor, decode, held.n_codes)
+        coded[tensor.name] = Coded(codes.reshape(tensor.shape), held.width)
     return Contents(header, coded, plain)
 
 
@@ -235,7 +201,7 @@ def read_contents(path, backend="fast"):
 
     Returns
     -------
-    Contents       Plain arrays lie in the mapped file and are read only; codes are decoded.
+    Contents       Plain arrays lie in the mapped file and are read only, unless packed; codes are decoded.
 
     Raises
     ------
@@ -243,7 +209,8 @@ def read_contents(path, backend="fast"):
 
     Notes
     -----
-    Memory: a byte a code, of which there are at most 2^27, whatever the file claims; and the JSON object.
+    Memory: a byte a code, of which there are at most 2^27, whatever the file claims; 8 a packed number, at most 2^20, and 60 more
+    while it is unpacked; and the JSON object.
     """
     return contents_of(str(path), map_file(path), backend)
 
@@ -257,8 +224,8 @@ def describe(path):
 
     Returns
     -------
-    dict    For JSON: file, bytes, format, sha256, header, tensors (name, type, shape, bytes; for codes also bits, bits_a_weight,
-            tiles, tile_codes, lanes) and sections (type, required, offset, bytes).
+    dict    For JSON: file, bytes, format, sha256, header, tensors (name, type, packed, shape, bytes; for codes also bits,
+            bits_a_weight, tiles, tile_codes, lanes) and sections (type, required, offset, bytes).
 
     Raises
     ------
@@ -267,11 +234,12 @@ def describe(path):
     image = map_file(path)
     header, tensors, sections, digest = take_apart(str(path), image)
     rows = []
-    for tensor, layout in tensors:
-        row = {"name": tensor.name, "type": tensor.kind, "shape": list(tensor.shape), "bytes": tensor.values.size}
-        if layout is not None:
-            row |= {"bits": layout.width, "bits_a_weight": 8 * tensor.values.size / layout.n_codes, "tiles": layout.n_tiles,
-                    "tile_codes": layout.tile_codes, "lanes": layout.lanes}
+    for tensor, held in tensors:
+        row = {"name": tensor.name, "type": tensor.kind, "packed": tensor.packed, "shape": list(tensor.shape),
+               "bytes": tensor.values.size}
+        if tensor.kind == "codes":
+            row |= {"bits": held.width, "bits_a_weight": 8 * tensor.values.size / held.n_codes, "tiles": held.n_tiles,
+                    "tile_codes": held.tile_codes, "lanes": held.lanes}
         rows.append(row)
     return {"file": str(path), "bytes": image.size, "format": VERSION, "sha256": digest, "header": header, "tensors": rows,
             "sections": [{"type": section.kind.decode(), "required": section.required, "offset": section.start,

@@ -17,17 +17,18 @@ import numpy as np
 from refasr.compress.strict_json import LARGEST_HEADER_BYTES, parse_json
 from refasr.errors import FormatError, RangeError
 
-MARK, VERSION = b"\x89RFASR\r\n", 1
+MARK, VERSION = b"\x89RFASR\r\n", 2
 HEAD = struct.Struct("<8s32sIIQQ")      # mark, SHA-256 of what follows it, version, sections, bytes, reserved
 ENTRY = struct.Struct("<4sIQII")        # of the section table: type, flags, bytes, CRC-32, reserved
 TENSOR = struct.Struct("<HBBI")         # of a tensor section: bytes of its name, type of its values, axes, reserved
 HASHED_FROM = 40
-ALIGNMENT = 64
+ALIGNMENT = 8                           # the widest value, so that plain arrays are used where they lie
 REQUIRED = 1                            # the only flag
 MODEL_HEADER, TENSOR_SECTION = b"JSON", b"TENS"
 VALUE_TYPES = ("codes", "int8", "int16", "int32", "int64", "float32", "float64")
+PACKED_TYPES = VALUE_TYPES[1:5]         # their numbers in a file go on where those of VALUE_TYPES end
 LARGEST_FILE_BYTES, MOST_SECTIONS = 1 << 28, 4096
-MOST_AXES, LONGEST_AXIS, MOST_CODES, LARGEST_TILE = 4, (1 << 31) - 1, 1 << 27, 1 << 16
+MOST_AXES, LONGEST_AXIS, MOST_CODES, MOST_PACKED, LARGEST_TILE = 4, (1 << 31) - 1, 1 << 27, 1 << 20, 1 << 16
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,199}")  # a name of a file, too
 
 
@@ -48,20 +49,21 @@ class Section(NamedTuple):
 class Tensor(NamedTuple):
     """A tensor section taken apart.
 
-    name : str; kind : of VALUE_TYPES; shape : tuple of int.
+    name : str; kind : of VALUE_TYPES; packed : bool; shape : tuple of int.
     start : where its values begin in the file.
-    values : uint8 [B], a view: a weight stream, or the values themselves.
+    values : uint8 [B], a view: a weight stream, packed numbers, or the values themselves.
     """
 
     name: str
     kind: str
+    packed: bool
     shape: tuple
     start: int
     values: np.ndarray
 
     @property
     def array(self):
-        """The values of a plain array, a view."""
+        """The values of an array that is not packed, a view."""
         return self.values.view(np.dtype(self.kind).newbyteorder("<")).reshape(self.shape)
 
 
@@ -71,7 +73,7 @@ def misfit(place, what, got, expected, offset):
 
 
 def aligned(place):
-    """The next multiple of 64. Parameters: place. Returns int."""
+    """The next multiple of 8. Parameters: place. Returns int."""
     return place + -place % ALIGNMENT
 
 
@@ -85,10 +87,11 @@ def read_json(place, section):
         raise misfit(place, "a model header with", " ".join(str(error).split())[:80], "a JSON object", section.start) from error
 
 
-def write_tensor(name, kind, shape, values):
-    """The content of a tensor section. Parameters: name, kind, shape, values (bytes). Returns bytes."""
-    head = TENSOR.pack(len(name), VALUE_TYPES.index(kind), len(shape), 0) + struct.pack(f"<{len(shape)}Q", *shape) + name.encode()
-    return head + bytes(-len(head) % ALIGNMENT) + values
+def write_tensor(name, kind, shape, values, packed=False):
+    """The content of a tensor section. Parameters: name, kind, shape, values (bytes), packed. Returns bytes."""
+    number = len(VALUE_TYPES) + PACKED_TYPES.index(kind) if packed else VALUE_TYPES.index(kind)
+    head = TENSOR.pack(len(name), number, len(shape), 0) + struct.pack(f"<{len(shape)}Q", *shape) + name.encode()
+    return head + (b"" if packed else bytes(-len(head) % ALIGNMENT)) + values
 
 
 def read_tensor(place, section):
@@ -101,7 +104,7 @@ def read_tensor(place, section):
 
     Returns
     -------
-    Tensor               Of values of the length that its shape asks for, if they are not codes.
+    Tensor               Of values of the length that its shape asks for, if they are neither codes nor packed.
 
     Raises
     ------
@@ -111,10 +114,12 @@ def read_tensor(place, section):
     if content.size < TENSOR.size:
         raise misfit(place, "a tensor of", f"{content.size} bytes", f"at least {TENSOR.size}", start)
     name_bytes, number, n_axes, reserved = TENSOR.unpack(content[:TENSOR.size])
-    axes_end = TENSOR.size + 8 * n_axes
-    values_from = aligned(axes_end + name_bytes)
-    if number >= len(VALUE_TYPES) or n_axes > MOST_AXES or reserved or (number == 0 and n_axes != 2):
-        raise misfit(place, "a tensor head", content[:TENSOR.size].tobytes().hex(), "a type from 0 to 6 with axes for it", start)
+    axes_end, packed = TENSOR.size + 8 * n_axes, number >= len(VALUE_TYPES)
+    values_from = axes_end + name_bytes if packed else aligned(axes_end + name_bytes)
+    kinds = VALUE_TYPES + PACKED_TYPES
+    if number >= len(kinds) or n_axes > MOST_AXES or reserved or (number == 0 and n_axes != 2):
+        raise misfit(place, "a tensor head", content[:TENSOR.size].tobytes().hex(),
+                     f"a type from 0 to {len(kinds) - 1} with axes for it", start)
     if values_from > content.size:
         raise misfit(place, "a tensor head of", f"{values_from} bytes", f"at most {content.size}", start)
     shape = struct.unpack(f"<{n_axes}Q", content[TENSOR.size:axes_end])
@@ -123,10 +128,10 @@ def read_tensor(place, section):
         raise misfit(place, "a tensor of the name", ascii(name[:40]), "letters, digits and _.- and then zeros", start + axes_end)
     if not all(1 <= length <= LONGEST_AXIS for length in shape):
         raise misfit(place, f"{name} of shape", list(shape), f"axes of 1 to {LONGEST_AXIS}", start + TENSOR.size)
-    values = content[values_from:]
-    if number and math.prod(shape) * np.dtype(VALUE_TYPES[number]).itemsize != values.size:
-        raise misfit(place, f"{name} of", f"{values.size} bytes", f"{list(shape)} of {VALUE_TYPES[number]}", start + values_from)
-    return Tensor(name, VALUE_TYPES[number], shape, start + values_from, values)
+    kind, values = kinds[number], content[values_from:]
+    if number and not packed and math.prod(shape) * np.dtype(kind).itemsize != values.size:
+        raise misfit(place, f"{name} of", f"{values.size} bytes", f"{list(shape)} of {kind}", start + values_from)
+    return Tensor(name, kind, packed, shape, start + values_from, values)
 
 
 def map_file(path):
@@ -231,7 +236,7 @@ def read_section(place, image, entry, end):
     start, known = aligned(end), kind in (MODEL_HEADER, TENSOR_SECTION)
     if flags & ~REQUIRED or reserved or not kind.isalnum() or (known and not flags):
         raise misfit(place, f"section {ascii(kind.decode('latin-1'))} with flags", flags, "four letters or digits, and flags of "
-                     "version 1", entry)
+                     f"version {VERSION}", entry)
     if flags and not known:
         raise misfit(place, "a required section", ascii(kind.decode("latin-1")), "JSON or TENS, or a newer refasr", entry)
     if start + n_bytes > image.size:

@@ -20,6 +20,7 @@ GATE_UNIT = 4096.0        # of a pre-activation: 2^12
 PRODUCT_UNIT = 2.0**30    # of gate times tanh
 TABLE_UNIT = 2.0**15
 LARGEST_BIAS = 1 << 28
+MULTIPLIER_BITS = 16      # that may be other than 0: 2^-16 of a factor is far below what codes lose, and a file is shorter
 CELL_ROOM = 1.3           # cells may grow beyond what calibration saw
 MEASURED = "accuracy", "emission_delay"  # keys of a card
 LARGEST_CELL = 32.0       # where cells count without end, tanh has long been 1; a finer unit is worth more
@@ -86,9 +87,9 @@ def multiplier_of(real):
 
 
 def shift_of(real):
-    """The shift that leaves 31 bits to the multiplier. Parameters: real (float64 [N]). Returns int64 [N], 1 to 62."""
+    """The shift with which the rounded multiplier has 31 bits. Parameters: real (float64 [N]). Returns int64 [N], 1 to 62."""
     fraction, exponent = np.frexp(real)
-    full = np.floor(np.ldexp(fraction, 31) + 0.5) >= 2.0**31
+    full = np.floor(np.ldexp(fraction, MULTIPLIER_BITS) + 0.5) >= 2.0**MULTIPLIER_BITS
     shift = np.where(real > 0, 31 - exponent - full, 62)
     if shift.size and shift.min() < 1:
         raise RangeError(f"scales: got a factor of {real.max()}, expected less than 2^30; calibrate again")
@@ -96,8 +97,10 @@ def shift_of(real):
 
 
 def multiplier_at(real, shift):
-    """Multipliers for shifts that are given. Parameters: real, shift. Returns int32 [N]."""
-    return np.floor(np.ldexp(real, shift.astype(int)) + 0.5).astype(np.int32)
+    """Multipliers for shifts that are given, rounded once, to 16 significant bits. Parameters: real, shift. Returns int32 [N]."""
+    whole = np.ldexp(real, shift.astype(int))
+    zeros = np.maximum(np.frexp(whole)[1] - MULTIPLIER_BITS, 0)  # low bits that become 0
+    return np.ldexp(np.floor(np.ldexp(whole, -zeros) + 0.5), zeros).astype(np.int32)
 
 
 class Quantiser:
