@@ -68,6 +68,7 @@ class Session:
         self.position, self.utterance, self.told, self.waiting, self.finished = 0, -1, True, [], False
         self.lookback = np.zeros(0, F32)
         self._begin()
+        self.graph.ranked(self.state.search)    # of nothing: the kernels are loaded now, not after the first utterance's end
 
     def _begin(self, encoder=None):
         """Start an utterance. Parameters: encoder (its state, or None for a new one)."""

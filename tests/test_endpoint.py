@@ -53,7 +53,7 @@ PAIR = pair.PairSettings(0.8, 0.5, 0.2)
     (seen(0.9), "lights", [("final", "model")], None),
     (seen(0.9), None, [("final", "model")], None),
     (seen(0.9, "lights on"), "lights", [("reset", "text-changed"), ("final", "model")], None),
-    (seen(0.1, pause_s=1.6), "lights", [("final", "longest-pause")], None),
+    (seen(0.1, pause_s=2.4), "lights", [("final", "longest-pause")], None),
     (seen(0.9, pause_s=0.04), None, [], None),
     (seen(0.9, ""), None, [], None),
     (seen(0.9, "", pause_s=5.0), None, [("final", "idle")], None),
@@ -66,6 +66,18 @@ def test_the_final_waits_for_its_own_pause():
     patient = PAIR._replace(final_pause_s=0.3)
     assert pair.decide(seen(0.9, pause_s=0.28), None, patient) == ([("speculative", "model")], "lights")
     assert pair.decide(seen(0.9, pause_s=0.32), "lights", patient) == ([("final", "model")], None)
+
+
+def test_after_a_longer_pause_less_is_enough():
+    late = PAIR._replace(speculative=0.7, late_speculative=0.3, late_final=0.4, late_least_pause_s=0.8, late_final_pause_s=1.0)
+    at = lambda posterior, pause_s, guess=None: pair.decide(seen(posterior, pause_s=pause_s), guess, late)[0]
+    assert [at(0.35, pause_s) for pause_s in (0.76, 0.8, 1.0)] == [[], [("speculative", "model-late")]] + [
+        [("speculative", "model-late")]]
+    assert at(0.45, 0.96, "lights") == [] and at(0.45, 1.0, "lights") == [("final", "model-late")]
+    assert at(0.85, 0.1) == [("final", "model")] and at(0.1, 1.0, "lights") == [("reset", "speech-went-on")]
+    for bad in (late._replace(late_speculative=0.5), late._replace(retract=0.35), late._replace(late_final_pause_s=-1.0)):
+        with pytest.raises(RangeError):
+            pair.check_settings(bad)
 
 
 def test_without_a_model_rules_decide():

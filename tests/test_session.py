@@ -26,6 +26,7 @@ from refasr.session import Session, SessionSettings, begins_with, pair_settings
 from refasr.transducer.units import CHARACTERS
 
 RATE_HZ = 16000
+SOAK_HOURS, SOAK_HOUR_S = 24, 3600
 SEARCH = SearchSettings(beam=4, context=4)
 
 
@@ -276,11 +277,12 @@ def test_the_consumer_of_the_documentation_works():
 @pytest.mark.slow
 def test_a_day_of_audio_keeps_memory_flat_and_events_equal():
     """Twenty-four hours through one session: an hour of talk and silence again and again, in two kinds of pieces."""
-    recogniser, hour = Recogniser(tiny_model(*TALKERS[0]), search=SEARCH), talk(3600, 11)
+    recogniser, hour = Recogniser(tiny_model(*TALKERS[0]), search=SEARCH), talk(SOAK_HOUR_S, 11)
     sessions = [Session(recogniser, tiny_endpoint(), SETTINGS) for _ in range(2)]
     sizes, n_events = [], 0
+    hear(Session(recogniser, tiny_endpoint(), SETTINGS), [hour[:2 * RATE_HZ]])    # kernels are loaded outside the count
     tracemalloc.start()
-    for _ in range(24):
+    for _ in range(SOAK_HOURS):
         told = []
         for session, size in zip(sessions, (16000, 48000)):
             events = []
@@ -293,4 +295,4 @@ def test_a_day_of_audio_keeps_memory_flat_and_events_equal():
         del told, events
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert max(sizes[1:]) - min(sizes[1:]) < 1_000_000 and n_events > 10_000
+    assert max(sizes[1:]) - min(sizes[1:]) < 1_000_000 and n_events > SOAK_HOURS * SOAK_HOUR_S / 9

@@ -1,25 +1,33 @@
-"""How soon, how rarely too soon, how well guessed: the end-pointers on a set that `endpoint_data.py` wrote.
+"""How soon, how rarely too soon, how well guessed, at how many bytes: the end-pointers on sets that `endpoint_data.py` wrote.
 
-    python data/training/endpoint_report.py MODEL.npz SET*.npz [--json OUT.json]
+    python data/training/endpoint_report.py MODEL.npz SET*.npz --json OUT.json [--bytes 60]
+    refasr plot endpoint OUT.json -o OUT.png
 
 Latency is counted from the true end of speech to the sound that a decision needed (computation comes on top, see
-`python -m benchmarks endpoint`), over utterances that were not cut off. The curves move the final threshold and its least
-pause, or the pause of a rule, and give the latency at each rate of early cut-offs.
+`python -m benchmarks endpoint`), over utterances that were not cut off. The curves give the latency at each rate of early
+cut-offs: of the model at the settings that dev chose for different goals (`points` of its card), of the rules at different
+pauses. The bytes are of sessions over N test utterances, composed anew. A read passage (libri) has many ends of sentences, and
+stands apart.
 """
 
 import argparse
 import json
 import pathlib
 
+import endpoint_bytes
+import endpoint_data
+import endpoint_grid as grid
 import endpoint_sets as sets
 import numpy as np
 
 from refasr.endpoint import pair, rules
 from refasr.endpoint.model_file import load_endpoint
 from refasr.metrics import wer
+from refasr.recognise import Recogniser
+from refasr.search.hypotheses import SearchSettings
 from refasr.twins import select
 
-RATES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
+RATES = tuple(percent / 100 for percent in range(1, 11))
 
 
 def with_errors(outcomes):
@@ -31,11 +39,6 @@ def with_errors(outcomes):
 def run(tracked, settings):
     """Parameters: tracked, settings (PairSettings). Returns a list of Outcome."""
     return [sets.outcome(case, seen, settings) for case, seen in tracked]
-
-
-def model_settings(threshold, final_pause_s=0.08):
-    """The model alone, at one threshold. Parameters: threshold, final_pause_s. Returns PairSettings."""
-    return pair.PairSettings(threshold, final_pause_s=final_pause_s)
 
 
 def sherpa_settings(pause_s):
@@ -50,20 +53,28 @@ def kaldi_settings(scale):
                                          for rule in rules.KALDI))
 
 
-POINTS = [(sets.sigmoid(z), pause_s) for z in np.arange(-2, 7, 0.5) for pause_s in (0.08, 0.24, 0.4, 0.56)]
-CURVES = {"model": (model_settings, POINTS),
-          "sherpa": (sherpa_settings, np.arange(0.08, 2.05, 0.08)), "kaldi": (kaldi_settings, np.arange(0.1, 3.0, 0.15))}
+def families(endpoint):
+    """Settings from hasty to patient. Parameters: endpoint. Returns a dict of name to list of PairSettings."""
+    points = [{name: value for name, value in point.items() if name != "goal"} for point in endpoint.card.get("points", [])]
+    return {"model": [pair.PairSettings(**point) for point in points],
+            "sherpa": [sherpa_settings(pause_s) for pause_s in np.arange(0.08, 2.41, 0.08)],
+            "kaldi": [kaldi_settings(scale) for scale in np.arange(0.1, 4.0, 0.1)]}
 
 
-def curve(tracked, name):
-    """Points of a curve. Parameters: tracked, name. Returns a list of (early, median s, 90 % s), rising early."""
-    make, values = CURVES[name]
-    points = []
-    for settings in (make(*value) if isinstance(value, tuple) else make(value) for value in values):
-        late = np.array([one.final_s - one.case.end for one in run(tracked, settings)])
-        if (late >= 0).any():
-            points.append((float((late < 0).mean()), *np.percentile(late[late >= 0], [50, 90]).tolist()))
-    return sorted(points)
+def groups_of(tracked):
+    """Which utterances are looked at together. Parameters: tracked. Returns a dict of name to bool [N]."""
+    cases = [case for case, _ in tracked]
+    read = np.array([case.source == "libri" for case in cases])
+    real = np.array([case.source == "barista" for case in cases])
+    paused = np.array([bool(case.pauses) for case in cases])
+    snr = np.array([case.snr_db or 0.0 for case in cases])
+    found = {"requests": ~read, "real people": real, "synthetic": ~real & ~read}
+    found |= {source: np.array([case.source == source for case in cases]) for source in sorted({case.source for case in cases})}
+    for name in ("requests", "real people", "synthetic"):
+        found |= {f"{name}, clean": found[name] & (snr == 0), f"{name}, 20 dB": found[name] & (snr == 20),
+                  f"{name}, 10 dB": found[name] & (snr == 10), f"{name}, pauses": found[name] & paused,
+                  f"{name}, no pauses": found[name] & ~paused}
+    return {name: chosen for name, chosen in found.items() if chosen.any()}
 
 
 def at_rate(points, rate):
@@ -72,27 +83,53 @@ def at_rate(points, rate):
     return tuple(round(1000 * min(point[i] for point in good)) for i in (1, 2)) if good else (None, None)
 
 
+def report_on(tracked, endpoint):
+    """Parameters: tracked, endpoint. Returns a dict: `table`, a row for each group and end-pointer, and `curves`."""
+    groups, table, curves = groups_of(tracked), [], []
+    for ending, settings in (("model", pair.settings_of(endpoint)), ("sherpa", pair.SHERPA), ("kaldi", pair.KALDI)):
+        outcomes = run(tracked, settings)
+        table += [{"set": name, "ended_by": ending} | with_errors([outcomes[i] for i in np.flatnonzero(chosen)])
+                  for name, chosen in groups.items()]
+    everything = grid.grid_of(tracked)
+    for ending, family in families(endpoint).items():
+        late = [grid.latency(everything, settings) for settings in family]
+        for name, chosen in groups.items():
+            points = sorted(grid.figures(one[chosen]) for one in late)
+            curves.append({"set": name, "ended_by": ending, "points": points,
+                           "at": [[rate, *at_rate(points, rate)] for rate in RATES]})
+    return {"table": table, "curves": curves}
+
+
+def measured_bytes(endpoint, n, model):
+    """Sessions over utterances composed anew. Parameters: endpoint, n, model (name). Returns a dict of source to figures."""
+    recogniser, aligner = Recogniser.load(model, search=SearchSettings()), Recogniser.load(model)
+    items = [item for item in enumerate(endpoint_data.utterances("test")) if item[1].source != "libri"]
+    chosen = [items[i] for i in np.linspace(0, len(items) - 1, n).round().astype(int)]
+    sounds = {}
+    for item, _, _, made in endpoint_data.composed("test", chosen, aligner):
+        sounds.setdefault("real people" if item.source == "barista" else "synthetic", []).append(made.samples)
+    return {name: endpoint_bytes.bytes_up(recogniser, endpoint, some) for name, some in sounds.items()}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=pathlib.Path)
     parser.add_argument("sets", type=pathlib.Path, nargs="+")
-    parser.add_argument("--json", type=pathlib.Path)
+    parser.add_argument("--json", type=pathlib.Path, required=True)
+    parser.add_argument("--bytes", type=int, default=60, help="utterances to send; 0 for none")
+    parser.add_argument("--recogniser", default="default", help="for the bytes; as endpoint_data.py --model")
     options = parser.parse_args()
     endpoint = load_endpoint(options.model)
     cases = [case for path in options.sets for case in sets.read(path, endpoint.text, bool(endpoint.sizes.encoder))]
-    tracked, report = sets.tracks(cases, endpoint.sound), {}
-    groups = {"all": tracked} | {source: [one for one in tracked if one[0].source == source]
-                                 for source in sorted({case.source for case in cases})}
-    for name, some in groups.items():
-        for ending, settings in (("model", pair.settings_of(endpoint)), ("sherpa", pair.SHERPA), ("kaldi", pair.KALDI)):
-            report[f"{name} {ending}"] = with_errors(run(some, settings))
-            print(name, ending, report[f"{name} {ending}"])
-    for group, name in ((group, name) for group in groups for name in CURVES):
-        points = curve(groups[group], name)
-        report[f"curve {group} {name}"] = points
-        print(group, name, *(f"early<={rate:.0%}: EP50, EP90 {at_rate(points, rate)};" for rate in RATES))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1))
+    report = report_on(sets.tracks(cases, endpoint.sound), endpoint)
+    if options.bytes:
+        report["bytes"] = measured_bytes(endpoint, options.bytes, options.recogniser)
+    for row in report["table"]:
+        print(*row.values())
+    for one in report["curves"]:
+        print(one["set"], one["ended_by"], *(f"{rate:.0%}: {median} {long};" for rate, median, long in one["at"]))
+    print(report.get("bytes"))
+    options.json.write_text(json.dumps(report, indent=1))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 from typing import NamedTuple
 
+import endpoint_grid as grid
 import numpy as np
 
 from refasr.endpoint import features, model, pair
@@ -11,10 +12,10 @@ from refasr.endpoint.trail import Heard
 from refasr.transducer.units import CHARACTERS, decode_labels
 from refasr.twins import select
 
-FINAL_PAUSES_S, GUESS_PAUSES_S = np.arange(0.08, 0.61, 0.04), np.arange(0.08, 0.41, 0.04)
+GUESS_PAUSES_S = np.arange(0.08, 0.33, 0.04)
+GOALS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08, 0.1, 0.13, 0.2)    # of the curves
 BACKEND, FRAME_S, REACH_S = select("fast"), 0.04, 0.055
 LEAD_S, LEAD_SLACK_MS = 0.2, 20      # of the speculative over the final
-WANTED_MS = 400                      # the final's median latency: a guess that leads it still has heard the end
 
 
 class Case(NamedTuple):
@@ -30,6 +31,7 @@ class Case(NamedTuple):
     texts: list          # best text after each frame
     pause_s: np.ndarray
     cost: np.ndarray
+    snr_db: float | None = None
 
 
 def read(path, text_weights, wide):
@@ -56,7 +58,7 @@ def read(path, text_weights, wide):
         cost = np.log1p(np.exp(-np.maximum(np.array(complete), -50)))[text[part]]
         yield Case(about["source"][number], about["text"][number], about["end"][number], about["pauses"][number],
                    REACH_S + FRAME_S * np.arange(n), sound, decoder, [spelled[which] for which in text[part]],
-                   (np.arange(n) - rows[part, 0]) * FRAME_S, cost)
+                   (np.arange(n) - rows[part, 0]) * FRAME_S, cost, about["snr_db"][number] if "snr_db" in about else None)
 
 
 def tracks(cases, sound_weights):
@@ -129,28 +131,48 @@ def tune(tracked, goal, retract=0.3):
 
     Returns
     -------
-    dict of str to float                             The fields `pair.TUNED` of PairSettings.
+    (dict of str to float, list of dict)             The fields `pair.TUNED` of PairSettings; and, for the curves, the final's
+                                                     fields at other goals, of which each is in `goal`.
     """
-    def run(settings):
-        return summary([outcome(case, seen, settings) for case, seen in tracked])
-    finals = []
-    for pause in FINAL_PAUSES_S:
-        for z in np.arange(-1, 6, 0.25):
-            found = run(pair.PairSettings(sigmoid(z), final_pause_s=pause))
-            if found["early"] <= goal:
-                finals.append((max(0, abs(found["ep50"] - WANTED_MS) - 2 * LEAD_SLACK_MS), found["ep90"], z, pause))
-                break
-    _, _, z, pause = min(finals)
-    final, guesses = pair.PairSettings(sigmoid(z), final_pause_s=pause), []
-    for least in (one for one in GUESS_PAUSES_S if one <= pause):
-        for lower in np.arange(0, 4.01, 0.25):
-            speculative = sigmoid(z - lower)
-            settings = final._replace(speculative=speculative, retract=retract * speculative, least_pause_s=least)
-            found = run(settings)
-            far = max(0, abs(found["lead"] - 1000 * LEAD_S) - LEAD_SLACK_MS)
-            guesses.append((far, -found["agreement"], settings))
-    best = min(guesses, key=lambda one: one[:2])[2]
-    return {name: float(getattr(best, name)) for name in pair.TUNED}
+    tried = grid.everything(grid.grid_of(tracked))
+    final, guesses = grid.best(tried, goal, grid.WANTED_S), []
+    for least in (one for one in GUESS_PAUSES_S if one <= final.final_pause_s):
+        for lower in np.arange(0, 4.01, 0.5):
+            settings = guess_before(final, least, lower, retract)
+            outcomes = [outcome(case, seen, settings) for case, seen in tracked]
+            leads = [summary(some)["lead"] for some in (outcomes, *by_people(outcomes)) if some]
+            far = sum(max(0, abs(lead - 1000 * LEAD_S) - LEAD_SLACK_MS) for lead in leads)
+            guesses.append((far, -summary(outcomes)["agreement"], settings))
+    chosen = min(guesses, key=lambda one: one[:2])[2]
+    fields = ("final", "final_pause_s", "late_final", "late_final_pause_s")
+    points = [(one, grid.best(tried, one)) for one in GOALS]
+    return ({name: float(getattr(chosen, name)) for name in pair.TUNED},
+            [{"goal": one} | {name: float(getattr(point, name)) for name in fields} for one, point in points if point])
+
+
+def by_people(outcomes):
+    """Those of synthetic voices and of people: each lead is to be right. Parameters: outcomes. Returns two lists."""
+    people = [one.case.source.endswith("+") for one in outcomes]
+    return [[one for one, real in zip(outcomes, people) if real == which] for which in (False, True)]
+
+
+def guess_before(final, least_s, lower, retract):
+    """Add a speculative pair that is less patient than the final.
+
+    Parameters
+    ----------
+    final : PairSettings
+    least_s : float         The speculative's least pause; after a longer one it guesses 200 ms before the final may fire.
+    lower : float           How much lower its threshold is, in log-odds.
+    retract : float         Share of its threshold.
+
+    Returns
+    -------
+    PairSettings
+    """
+    early, late = (sigmoid(np.log(one / (1 - one)) - lower) for one in (final.final, final.late_final))
+    return final._replace(speculative=early, retract=retract * min(early, late), least_pause_s=float(least_s),
+                          late_speculative=late, late_least_pause_s=max(float(least_s), final.late_final_pause_s - LEAD_S))
 
 
 def sigmoid(z):

@@ -1,12 +1,13 @@
 """`refasr plot`: figures of what the recogniser does with a recording, and of what training does to its weights."""
 
-HELP = "draw a figure of a recording (alignment, features, lattice) or of a training run (weights, sparsity)"
+HELP = "draw a figure of a recording (alignment, features, lattice), a training run (weights, sparsity) or end-pointers"
 EPILOG = """examples:
   refasr plot alignment recording.wav turn on the kitchen lights -o alignment.png
   refasr plot features recording.wav -o features.svg --profile refasr
   refasr plot lattice recording.lat -o lattice.pdf --max-arcs 40
   refasr plot weights work/small -o weights.png
   refasr plot sparsity work/small -o sparsity.png
+  refasr plot endpoint report.json -o endpoint.png
 
 The suffix of OUT chooses the kind of file: png, svg or pdf. Needs Matplotlib: pip install 'refasr[plots]'.
 """
@@ -30,12 +31,14 @@ def add_arguments(parser):
     lattice.add_argument("--max-arcs", type=channel_number, default=60, metavar="N", help="draw the N best arcs; default 60")
     weights = figures.add_parser("weights", help="how weights drift to the levels of their codes", allow_abbrev=False)
     sparsity = figures.add_parser("sparsity", help="how zeros spread over the epochs", allow_abbrev=False)
+    endpoint = figures.add_parser("endpoint", help="how long end-pointers wait, how often too short", allow_abbrev=False)
+    endpoint.add_argument("file", metavar="FILE", help="JSON of data/training/endpoint_report.py")
     for figure in (weights, sparsity):
         figure.add_argument("folder", metavar="FOLDER", help="work folder of a run with [quantise] or [sparsify]")
     for figure in (alignment, features):
         figure.add_argument("--channel", type=channel_number, metavar="N", help="take this channel, from 0")
         figure.add_argument("--strict", action="store_true", help="refuse what is not 16 kHz mono instead of converting it")
-    for figure in (alignment, features, lattice, weights, sparsity):
+    for figure in (alignment, features, lattice, weights, sparsity, endpoint):
         figure.add_argument("-o", "--output", metavar="OUT", required=True, help="file to write")
 
 
@@ -44,7 +47,7 @@ def run(options):
     from refasr.cli.pictures import require_suffix, write_figure
     require_suffix(options, "--output", options.output)
     draw = {"alignment": draw_alignment, "features": draw_features, "lattice": draw_lattice, "weights": draw_weights,
-            "sparsity": draw_sparsity}[options.figure]
+            "sparsity": draw_sparsity, "endpoint": draw_endpoint}[options.figure]
     write_figure(options.output, lambda ax: draw(options, ax), SIZE_INCHES, DOTS_AN_INCH)
     return 0
 
@@ -98,3 +101,17 @@ def draw_sparsity(options, ax):
     pattern, layers = whole.subplots(2, 1, gridspec_kw={"height_ratios": [1, 1.3]})
     figure.draw_pattern(snapshots, pattern)
     figure.draw_layers(snapshots, layers)
+
+
+def draw_endpoint(options, ax):
+    """Waits over early cut-offs. Parameters: options, ax."""
+    import json
+
+    from refasr.errors import FormatError
+    from refasr.plot import endpoint as figure
+    try:
+        with open(options.file, encoding="utf-8") as file:
+            report = json.load(file)
+    except (ValueError, OSError) as error:
+        raise FormatError(f"{options.file}: got {error}, expected a report of data/training/endpoint_report.py") from error
+    figure.draw(report, ax.figure)

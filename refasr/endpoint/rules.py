@@ -38,7 +38,7 @@ SHERPA = (Rule("sherpa-rule1", 2.4, words=False), Rule("sherpa-rule2", 1.2),
           Rule("sherpa-rule3", 0.0, words=False, length_s=20.0))
 KALDI = (Rule("kaldi-rule1", 5.0, words=False), Rule("kaldi-rule2", 0.5, most_cost=2.0), Rule("kaldi-rule3", 1.0, most_cost=8.0),
          Rule("kaldi-rule4", 2.0), Rule("kaldi-rule5", 0.0, words=False, length_s=20.0))
-BESIDE_MODEL = (IDLE, Rule("longest-pause", 1.6), LONGEST)    # what ends an utterance if the model never does
+BESIDE_MODEL = (IDLE, Rule("longest-pause", 2.4), LONGEST)    # what ends an utterance if the model never does
 
 
 def fired(rules, seen):
