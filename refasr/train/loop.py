@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from refasr.errors import FormatError
 from refasr.models import load_float
 from refasr.nn import optimiser
 from refasr.train import checkpoints
@@ -113,9 +114,14 @@ class Trainer:
         return progress
 
     def begin(self):
-        """First state: random weights, or those of the model named by `start_from`. Returns a Progress."""
-        config = self.config
-        if config.start_from:
+        """First state: random weights, or those of the model or of the run's folder that `start_from` names. Returns a Progress."""
+        config, n_weights = self.config, sum(map(math.prod, self.shapes.values()))
+        if config.start_from and config.path(config.start_from).is_dir():
+            other = checkpoints.load_checkpoint(config.path(config.start_from), n_weights)
+            if other is None:
+                raise FormatError(f"start_from: got {config.start_from} without a checkpoint, expected the folder of a run; train it")
+            weights, mean, deviation = other.adam.average, other.mean, other.reciprocal_deviation
+        elif config.start_from:
             model = load_float(config.path(config.start_from))
             weights, mean, deviation = flatten(model.parameters, self.shapes), model.mean, model.reciprocal_deviation
         else:

@@ -16,7 +16,8 @@ multiplier sees 8-bit codes of few different values; the file stores which.
 
 *Straight-through estimator*, for comparison: the network runs on rounded weights, and its gradient is given to the float ones.
 
-Whichever it was, the last step rounds; from then on the network is codes times scales, exactly.
+Whichever it was, what is evaluated and exported is rounded: codes times scales, exactly. The checkpoint keeps the weights as they
+are, so that a next stage can go on from them.
 """
 
 import dataclasses
@@ -162,7 +163,7 @@ class QuantiseAware:
 
     def __init__(self, settings, architecture, end, backend):
         check_ramp("[quantise]", settings.from_step, settings.to_step, end)
-        self.settings, self.end, self._scale_of = settings, end, backend(row_scale)
+        self.settings, self._scale_of = settings, backend(row_scale)
         self.bits = tensor_values(architecture, settings.bits, settings.tensors, "[quantise] tensors", 2, WIDE_BITS)
 
     def grid(self, name, rows):
@@ -194,12 +195,11 @@ class QuantiseAware:
         return self.deployed(params)
 
     def projection(self, params, step, before, average):
-        """Round in place, when it is time. Parameters: params, step, before (unused), average."""
+        """Round in place, when it is time. Parameters: params, step, before and average (unused)."""
         every = self.settings.round_every
-        due = every and step >= self.settings.from_step and (step + 1) % every == 0
-        for weights in ([params] if due else []) + ([params, average] if step + 1 == self.end else []):
-            for name, value in self.deployed(weights).items():
-                weights[name][...] = value
+        if every and step >= self.settings.from_step and (step + 1) % every == 0:
+            for name, value in self.deployed(params).items():
+                params[name][...] = value
 
     def deployed(self, params):
         """The parameters with all coded tensors rounded. Parameters: params. Returns a new dict."""

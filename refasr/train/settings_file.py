@@ -24,8 +24,7 @@ def settings_of(config):
     dict                    As JSON would give it back; a teacher is told by its bytes.
     """
     values = {key: value for key, value in dataclasses.asdict(config).items() if key not in NEUTRAL}
-    if config.quantise is None:  # else weights are rounded where the run ends
-        values["schedule"].pop("stop")
+    values["schedule"].pop("stop")
     if config.distil is not None:
         values["distil"]["sha256"] = hashlib.sha256(config.path(config.distil.teacher).read_bytes()).hexdigest()
     return json.loads(json.dumps(values))
