@@ -110,7 +110,7 @@ def test_three_seconds_are_augmented_in_milliseconds():
         for seed in range(40):
             augment.augment(x, np.random.default_rng(seed), AugmentSettings(), noises, ROOMS, FAST)
         took.append((time.thread_time() - begin) / 40)
-    assert min(took) < 4e-3  # 1.4 ms on an idle core
+    assert min(took) < 20e-3  # 1.4 ms on an idle core; plain Python would take seconds
 
 
 # The steps

@@ -30,7 +30,7 @@ def rows_of(bench):
 
 
 def test_rows_hold_value_ratio_and_share_of_the_limit(fake):
-    slow = lambda: time.sleep(0.004) or [1.0, 2.0]
+    slow = lambda: time.sleep(0.05) or [1.0, 2.0]
     contestants = {"fast": lambda: time.sleep(0.001) or (np.array([1.0]), [2.0]), "reference": slow,
                    "ghost": harness.rival("ghost_of_a_library.part", lambda library: library)}
     fake.cases = lambda: iter([("N=2", contestants, (1e5, 8))])

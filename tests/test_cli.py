@@ -11,7 +11,7 @@ import refasr
 from refasr import cli
 
 HEAVY = {"numba", "scipy", "soundfile", "matplotlib", "tqdm"}
-HELP_SECONDS = 0.3
+HELP_SECONDS = 1.0
 FAKE = '''
 """A sub-command that does what it is told."""
 from refasr.errors import RangeError, RefasrError

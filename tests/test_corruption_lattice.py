@@ -13,7 +13,7 @@ from refasr.lattice import wire, wire_bits
 from refasr.lattice.lattice import check_lattice, make_lattice
 from test_wire import same
 
-SECONDS, BYTES = 5.0, 40 << 20
+SECONDS, BYTES = 30.0, 40 << 20
 LATTICE = make_lattice(["", "play", "some", "sam", "Zo\u00eb's"], 5, [
     (0, 1, 1, 2, 8, -120, -2000, 512), (0, 2, 4, 2, 9, -3000, -2500, 0), (1, 2, 0, 8, 9, -12, 0, 0),
     (1, 3, 2, 8, 15, -50, -100, 0), (2, 3, 3, 9, 15, -70, 300, 0), (3, 4, 0, 15, 15, 5, 0, -512)], 0.04)

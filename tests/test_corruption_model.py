@@ -18,7 +18,7 @@ from refasr.errors import FormatError
 from refasr.transducer import model_file
 from refasr.transducer.model_file import load_model, save_model
 
-SECONDS, BYTES = 5.0, 30 << 20
+SECONDS, BYTES = 30.0, 30 << 20
 MODEL = tiny_model(card={"name": "tiny", "flush_frames": 4})
 
 

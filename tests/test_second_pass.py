@@ -15,16 +15,14 @@ import zlib
 
 import numpy as np
 import pytest
-from cases_lattice import weave
 from test_neural_lm import random_lm
 
-from refasr.errors import FormatError
 from refasr.lattice import wire
 from refasr.lattice.lattice import make_lattice
 from refasr.rescoring import arpa, kneser_ney, lm_file, protocol
-from refasr.rescoring.client import Client
+from refasr.rescoring.client import Client, improved
 from refasr.rescoring.neural_lm import LmSizes
-from refasr.rescoring.second_pass import Calibration, Mixture, SecondPass
+from refasr.rescoring.second_pass import Calibration, SecondPass
 from refasr.rescoring.service import Service
 from refasr.result import Hypothesis, Result, Word
 
@@ -37,6 +35,8 @@ SAID = tuple(Word(word, s, s + 0.1, 0.5) for word, s in (("turn", 0.0), ("own", 
 READ = (Hypothesis("turn own the light", -2300 / 1024, 0.0, 64 / 1024), Hypothesis("turn on the light", -2800 / 1024))
 FIRST = Result("turn own the light", SAID, 0.8, 0.5, READ, LATTICE)
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+PATIENCE_SECONDS = 20.0          # for what comes at once, if the machine has time for it
+LONG_SECONDS = 300.0             # for an answer that must come
 
 
 @pytest.fixture(scope="module")
@@ -57,22 +57,40 @@ def process(models):
     assert line.startswith("second pass listens at 127.0.0.1:")
     yield running, int(line.rpartition(":")[2])
     running.send_signal(signal.SIGINT)
-    assert running.wait(20) == 130
+    assert running.wait(3 * PATIENCE_SECONDS) == 130
     running.stdout.close()
     running.stderr.close()
 
 
-@pytest.fixture
-def service():
-    """A service in this process. Gives (Service, its log)."""
+@contextlib.contextmanager
+def serving():
+    """A service in this process. Gives (Service, its log: read it through `told`)."""
     log = []
-    made = Service(SecondPass(NGRAM, LM, backend="reference"), tell=log.append, message_seconds=0.5, most_clients=3)
+    made = Service(SecondPass(NGRAM, LM, backend="reference"), tell=log.append, message_seconds=PATIENCE_SECONDS, most_clients=8)
     thread = threading.Thread(target=made.serve)
     thread.start()
     yield made, log
     made.close()
-    thread.join(5)
+    thread.join(PATIENCE_SECONDS)
     assert not thread.is_alive()
+
+
+@pytest.fixture
+def service():
+    """As `serving`."""
+    with serving() as made:
+        yield made
+
+
+def told(lines, n):
+    """Lines of another thread or process, which may write them after it has answered: wait until there are so many.
+
+    Parameters: lines (function that returns a list of str), n. Returns the list.
+    """
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while len(lines()) < n and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return list(lines())
 
 
 def impostor(answer):
@@ -86,19 +104,20 @@ def impostor(answer):
     return listening.getsockname()[1]
 
 
-def asked(port, timeout=2.0):
-    """What a client makes of it. Parameters: port, timeout. Returns (Result, lines)."""
+def asked(port, timeout=PATIENCE_SECONDS, first=FIRST):
+    """What a client makes of it. Parameters: port, timeout, first (Result). Returns (Result, lines)."""
     lines = []
     client = Client("127.0.0.1", port, timeout, lines.append)
+    improved(FIRST, LATTICE, Calibration())      # compiles what the client runs, which is not waiting
     begin = time.monotonic()
-    result = client.improve(FIRST)
+    result = client.improve(first)
     client.close()
-    assert time.monotonic() - begin < timeout + 2
+    assert time.monotonic() - begin < timeout + PATIENCE_SECONDS
     return result, lines
 
 
 def test_a_process_answers(process):
-    result, lines = asked(process[1], 20)
+    result, lines = asked(process[1], LONG_SECONDS)
     assert (result.text, result.rescored, lines) == ("turn on the light", "second", [])
     assert [word.word for word in result.words] == ["turn", "on", "the", "light"]
     assert all(0 <= word.conf <= 1 and word.start < word.end for word in result.words)
@@ -112,7 +131,7 @@ def test_one_connection_serves_many_and_many_clients_at_once(process):
     found = []
 
     def work():
-        client = Client("127.0.0.1", process[1], 30.0)
+        client = Client("127.0.0.1", process[1], LONG_SECONDS)
         found.extend(client.improve(FIRST).rescored for _ in range(3))
         client.close()
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -128,7 +147,7 @@ def test_transcribe_asks_it_and_falls_back(process):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         ports = {"second": process[1], "first": deaf.getsockname()[1]}
         for wanted, port in ports.items():
-            timeout = ["--second-pass-timeout", "60" if wanted == "second" else "0.2"]
+            timeout = ["--second-pass-timeout", "300" if wanted == "second" else "0.2"]
             done = subprocess.run([*command, f"127.0.0.1:{port}", *timeout], cwd=ROOT, capture_output=True, text=True)
             assert done.returncode == 0 and json.loads(done.stdout)["pass"] == wanted
             assert ("this is the first pass's result" in done.stderr) == (wanted == "first")
@@ -151,15 +170,16 @@ def test_nonsense_is_refused_and_the_service_lives_on(service, name):
     made, log = service
     with socket.create_connection(made.address) as connection:
         connection.sendall(NONSENSE[name])
-        kind, text = protocol.receive(connection, time.monotonic() + 5)
+        kind, text = protocol.receive(connection, time.monotonic() + PATIENCE_SECONDS)
         assert kind == protocol.REFUSAL and len(text) <= protocol.LONGEST_REFUSAL
-        connection.settimeout(5)
+        connection.settimeout(PATIENCE_SECONDS)
         try:
             assert connection.recv(1) == b""      # and the connection is closed
         except ConnectionResetError:
             pass                                  # with bytes unread
     assert asked(made.address[1])[0].rescored == "second"
-    assert len(log) == 1 and "\n" not in log[0] and "dropped" in log[0]
+    line, = told(lambda: log, 1)
+    assert "\n" not in line and "dropped" in line
 
 
 def test_damaged_lattices_are_refused_on_a_connection_that_goes_on(service):
@@ -169,58 +189,60 @@ def test_damaged_lattices_are_refused_on_a_connection_that_goes_on(service):
         for payload in (b"", b"RFL", data[:-1], data[:9] + bytes([data[9] ^ 1]) + data[10:],
                         wire.encode(make_lattice(["", "a" * 300], 2, [(0, 1, 1, 0, 1, 0, 0, 0)]))):
             connection.sendall(message(payload=payload))
-            assert protocol.receive(connection, time.monotonic() + 5)[0] == protocol.REFUSAL
+            assert protocol.receive(connection, time.monotonic() + PATIENCE_SECONDS)[0] == protocol.REFUSAL
         connection.sendall(message(payload=data))
-        assert protocol.receive(connection, time.monotonic() + 5)[0] == protocol.ANSWER
-    assert len(log) == 5
+        assert protocol.receive(connection, time.monotonic() + PATIENCE_SECONDS)[0] == protocol.ANSWER
+    assert len(told(lambda: log, 5)) == 5
 
 
 def test_slow_drip_cut_off_and_floods_cost_only_themselves(service):
     made, log = service
+    made.message_seconds = 2.0
     with socket.create_connection(made.address) as slow:
-        slow.sendall(b"RSP\x01")
-        slow.settimeout(5)
-        for _ in range(20):
-            time.sleep(0.05)
-            try:
-                slow.sendall(b"\x01"[:1] if _ == 0 else b"\x00")
-            except OSError:
-                break
+        dripping = iter(message(payload=bytes(2000)))
+        slow.sendall(bytes([next(dripping)]))
         assert asked(made.address[1])[0].rescored == "second"
+        with contextlib.suppress(OSError):          # when it is dropped
+            while not log:
+                slow.sendall(bytes([next(dripping)]))
+                time.sleep(0.05)
+        line, = told(lambda: log, 1)
+        assert "time" in line, line
+    made.message_seconds = PATIENCE_SECONDS
     with socket.create_connection(made.address) as cut:
         cut.sendall(message(payload=wire.encode(LATTICE))[:-2])
-    with socket.create_connection(made.address) as flood:
-        try:
-            for _ in range(200):
-                flood.sendall(b"x" * 65536)
-        except OSError:
-            pass
-    time.sleep(0.2)
+    with socket.create_connection(made.address) as flood, contextlib.suppress(OSError):
+        for _ in range(200):
+            flood.sendall(b"x" * 65536)
+    assert len(told(lambda: log, 3)) == 3
     assert asked(made.address[1])[0].rescored == "second"
     assert len(log) == 3, log
 
 
 def test_a_client_that_was_silent_for_long_connects_again(service, monkeypatch):
-    monkeypatch.setattr("refasr.rescoring.service.IDLE_SECONDS", 0.1)
+    monkeypatch.setattr("refasr.rescoring.service.IDLE_SECONDS", 1.0)
     lines = []
-    client = Client(*service[0].address, 2.0, lines.append)
-    for _ in range(3):
+    client = Client(*service[0].address, PATIENCE_SECONDS, lines.append)
+    for _ in range(2):
         assert client.improve(FIRST).rescored == "second"
-        time.sleep(0.4)
+        client.connection.settimeout(PATIENCE_SECONDS)
+        assert client.connection.recv(1, socket.MSG_PEEK) == b""      # the service has let go
+    assert client.improve(FIRST).rescored == "second"
     client.close()
     assert (lines, service[1]) == ([], [])
 
 
 def test_one_client_too_many_is_turned_away(service):
     made, log = service
-    held = [socket.create_connection(made.address) for _ in range(3)]
-    time.sleep(0.2)
+    held = [socket.create_connection(made.address) for _ in range(8)]       # taken in this order
     result, lines = asked(made.address[1])
     assert result.rescored == "first" and len(lines) == 1
     for connection in held:
         connection.close()
-    time.sleep(0.2)
-    assert asked(made.address[1])[0].rescored == "second"
+    deadline = time.monotonic() + PATIENCE_SECONDS                          # for their threads to end
+    while (found := asked(made.address[1])[0].rescored) == "first" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert found == "second" and "too many" in log[0]
 
 
 def lies(**changes):
@@ -243,7 +265,7 @@ LIES = {
 @pytest.mark.parametrize("name", LIES)
 def test_lies_give_the_first_pass(name):
     def answer(connection):
-        protocol.receive(connection, time.monotonic() + 5)
+        protocol.receive(connection, time.monotonic() + PATIENCE_SECONDS)
         connection.sendall(LIES[name])
     result, lines = asked(impostor(answer))
     assert result == dataclasses.replace(FIRST, rescored="first")
@@ -253,15 +275,14 @@ def test_lies_give_the_first_pass(name):
 def test_absent_slow_and_dripping_services_give_the_first_pass():
     def drip(connection):
         for byte in lies():
-            time.sleep(0.05)
+            time.sleep(1.0)
             connection.sendall(bytes([byte]))
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         free = deaf.getsockname()[1]
         assert asked(free, 0.3)[0].rescored == "first"
     assert asked(free, 0.3)[0].rescored == "first"           # closed now
-    begin = time.monotonic()
-    assert asked(impostor(drip), 0.4)[0].rescored == "first"
-    assert time.monotonic() - begin < 1.5
+    assert len(lies()) > 3 * PATIENCE_SECONDS                # seconds that the whole answer takes
+    assert asked(impostor(drip), 1.5)[0].rescored == "first"
 
 
 def test_a_dead_service_is_not_asked_for_ever():
@@ -271,16 +292,3 @@ def test_a_dead_service_is_not_asked_for_ever():
         results = [client.improve(FIRST) for _ in range(6)]
     assert [result.rescored for result in results] == ["first"] * 6
     assert len(lines) == 3 and "not asked again" in lines[2]
-
-
-def test_a_lattice_that_explodes_is_pruned():
-    mixture = Mixture(prune_beam=1e9, max_arcs=400)
-    found = SecondPass(NGRAM, None, mixture=mixture, backend="reference").rescore(weave(30, 3, 1, 2000))
-    assert 0 < found.n_arcs <= 400
-
-
-def test_messages_too_large_are_not_made():
-    with pytest.raises(Exception, match="prune"):
-        protocol.pack(protocol.REQUEST, bytes(protocol.LARGEST_PAYLOAD + 1))
-    with pytest.raises(FormatError):
-        protocol.unpack_answer(b"")

@@ -283,4 +283,4 @@ def test_missing_shipped_model_says_what_to_do(monkeypatch, tmp_path):
     begin = time.process_time()
     with pytest.raises(FormatError, match="models/float.npz"):
         model_path("default")
-    assert time.process_time() - begin < 1
+    assert time.process_time() - begin < 10

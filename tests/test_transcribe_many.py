@@ -160,7 +160,7 @@ def test_interrupt_from_the_keyboard_and_resume(folder):
                           stderr=subprocess.PIPE, text=True) as process:
         assert wait_for(lambda: (folder / "out.part").exists() and (folder / "out.part").read_bytes().count(b"\n") > 2)
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(30) == 130
+        assert process.wait(120) == 130
         errors = process.stderr.read()
     assert re.fullmatch(r"refasr: out.part: \d+ of 302 are done; add --resume to go on\nrefasr: interrupted\n", errors)
     n_done = (folder / "out.part").read_bytes().count(b"\n") - 1

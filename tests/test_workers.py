@@ -184,7 +184,7 @@ def test_no_worker_outlives_its_caller(tmp_path, how):
         wait_for(lambda: len(os.listdir(tmp_path / "pids")) == 2)
         pids = os.listdir(tmp_path / "pids")
         os.killpg(process.pid, how) if how == signal.SIGINT else process.kill()
-        process.wait(20)
+        process.wait(120)
         assert wait_for(lambda: not any(map(alive, pids)))
         errors = process.stderr.read()
     assert len(pids) == 2

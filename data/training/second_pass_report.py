@@ -1,10 +1,13 @@
 """Choose the weights of the second pass on dev sets, and measure what it gains. Needs the speech of `data/README.md`.
 
     python data/training/second_pass_report.py WORK [--ngram ARPA] [--neural LM] [--source ARPA] > report.json
+    python data/training/second_pass_report.py WORK --curve [--every 8] > curve.json
 
 WORK keeps the lattices of the first pass, which is run once for each set. Weights are chosen by the mean of the error rates of
 the dev sets; nothing is chosen on kokoro test or barista. All systems are compared on the 50 best readings of each lattice,
-scored once; the last one then also on whole lattices and on lists of the best readings, pruned as the service does, with times.
+scored once; the last one then also on whole lattices and on lists of the best readings, pruned as the service does, with times:
+a curve of each, over the histories and nats that are kept, and over the length of the list. `--curve` measures that alone, with
+the shipped weights, and `--every N` times only each Nth lattice, which all systems do in turn.
 """
 
 import argparse
@@ -35,7 +38,8 @@ GRID = {"ngram": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0, 1.2), "neural": (0.0, 0.2, 0.4, 
         "source": (0.0, 0.1, 0.2, 0.4), "bonus": (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)}
 SYSTEMS = {"ngram": ("ngram", "bonus"), "neural": ("neural", "bonus"), "both": ("ngram", "neural", "bonus"),
            "both and source": ("ngram", "neural", "source", "bonus")}
-READINGS, LISTS, SCALES = 50, (2, 4, 8, 16, 50), (0.25, 0.35, 0.5, 0.7, 1.0)
+READINGS, LISTS, SCALES = 50, (1, 2, 4, 8, 16, 50), (0.25, 0.35, 0.5, 0.7, 1.0)
+LATTICES = ((1, 6.0), (2, 8.0), (4, 10.0), (8, 12.0))      # histories at a node, nats of the pruning
 
 
 def lattices(work, name, spec):
@@ -111,19 +115,47 @@ def tune(rows, names):
     return best[1]
 
 
-def measure(pairs, systems, backend):
+def systems_of(ready, backend):
+    """What the curve compares. Parameters: ready (SecondPass), backend. Returns a dict of functions of a lattice."""
+    systems = {f"{k}-best": lambda lattice, k=k: ready.rescore(paths_alone(lattice, k, backend)) for k in LISTS}
+    for width, beam in LATTICES:
+        mixture = ready.mixture._replace(width=width, prune_beam=beam)
+        systems[f"lattice {width} {beam:g}"] = SecondPass(ready.ngram, ready.neural, ready.source, mixture).rescore
+    return systems
+
+
+def measure(pairs, systems, backend, every=1):
     """Errors by utterance, and seconds, of systems that take turns.
 
-    Parameters: pairs, systems (name to function of a lattice), backend. Returns a dict of (int64 [N], float).
+    Parameters: pairs, systems (name to function of a lattice), backend, every (lattice so many is timed; all are rescored).
+    Returns a dict of (int64 [N], float).
     """
-    seconds, texts = dict.fromkeys(systems, 0.0), {name: [] for name in systems}
-    for lattice, _ in pairs:
+    seconds, texts = {name: [] for name in systems}, {name: [] for name in systems}
+    for number, (lattice, _) in enumerate(pairs):
         for name, rescored in systems.items():
             begin = time.process_time()
             found = rescored(lattice)
-            seconds[name] += (time.process_time() - begin) / len(pairs)
+            if number % every == 0:
+                seconds[name].append(time.process_time() - begin)
             texts[name].append(" ".join(backend(nbest.nbest)(found, 1)[0].words))
-    return {name: (wer.score([text for _, text in pairs], texts[name]).errors, seconds[name]) for name in systems}
+    return {name: (wer.score([text for _, text in pairs], texts[name]).errors, float(np.mean(seconds[name]))) for name in systems}
+
+
+def curve(pairs, ready, first, words, backend, every=1):
+    """Errors against time, and for each lattice setting the best list that takes no longer.
+
+    Parameters: pairs, ready (SecondPass), first, words (int64 [N] each), backend, every. Returns a dict of name to figures.
+    """
+    measured = measure(pairs, systems_of(ready, backend), backend, every)
+    rows = {name: row_of(errors, first, words) | {"milliseconds": round(1000 * seconds, 2)}
+            for name, (errors, seconds) in measured.items()}
+    for name, row in rows.items():
+        if name.startswith("lattice"):
+            lists = [(rows[f"{k}-best"]["wer"], f"{k}-best") for k in LISTS
+                     if rows[f"{k}-best"]["milliseconds"] <= row["milliseconds"]]
+            row["best list in that time"] = min(lists, default=None)
+        print(name, row, file=sys.stderr, flush=True)
+    return rows
 
 
 def calibration(pairs, ready, backend):
@@ -160,10 +192,15 @@ def main():
     parser.add_argument("--beam", type=int, default=SearchSettings().beam)
     for name in ("ngram", "neural", "source"):
         parser.add_argument(f"--{name}")
+    parser.add_argument("--curve", action="store_true", help="only lattices against lists, with the shipped weights")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="time only each Nth lattice")
     options = parser.parse_args()
     backend, loaded = select("fast"), SecondPass.load(options.ngram, options.neural, options.source)
     models = {"ngram": loaded.ngram, "neural": loaded.neural, "source": loaded.source}
     spec = RecogniserSpec(options.model, beam=options.beam)
+    if options.curve:
+        print(json.dumps(curves(options, loaded.warm(), spec, backend), indent=1))
+        return
     pairs = {name: lattices(options.work, name, spec) for name in SETS}
     report = {"perplexity": {name: perplexities(found, models, backend) for name, found in pairs.items()}}
     rows = {name: features(found, models, backend) for name, found in pairs.items()}
@@ -179,14 +216,22 @@ def main():
         print(system, json.dumps(report[system]), file=sys.stderr, flush=True)
     ready = SecondPass(**models, mixture=Mixture(**report["both"]["mixture"])).warm()
     report["calibration"] = calibration(pairs, ready, backend)
-    systems = {f"{k}-best": lambda lattice, k=k: ready.rescore(paths_alone(lattice, k, backend)) for k in LISTS}
-    systems["lattice"] = ready.rescore
-    for name in MEASURED_WHOLE:
-        for system, (errors, seconds) in measure(pairs[name], systems, backend).items():
-            row = row_of(errors, first[name], words[name]) | {"milliseconds": round(1000 * seconds, 2)}
-            report[f"both, {system}, {name}"] = row
-            print(system, name, row, file=sys.stderr, flush=True)
+    report["curve"] = {name: curve(pairs[name], ready, first[name], words[name], backend, options.every)
+                       for name in MEASURED_WHOLE}
     print(json.dumps(report, indent=1))
+
+
+def curves(options, ready, spec, backend):
+    """Lattices against lists alone. Parameters: options, ready, spec, backend. Returns a dict."""
+    found = {}
+    for name in MEASURED_WHOLE:
+        pairs = lattices(options.work, name, spec)
+        texts = [text for _, text in pairs]
+        first = wer.score(texts, [" ".join(backend(nbest.nbest)(lattice, 1)[0].words) for lattice, _ in pairs]).errors
+        words = np.array([len(text.split()) for text in texts], np.int64)
+        print(name, file=sys.stderr, flush=True)
+        found[name] = {"first": row_of(first, first, words)} | curve(pairs, ready, first, words, backend, options.every)
+    return found
 
 
 def perplexities(pairs, models, backend):

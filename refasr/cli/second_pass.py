@@ -80,7 +80,7 @@ def run(options):
         options.refuse("--source-weight: got it alone, expected --source ARPA with it")
     if options.action == "rescore":
         from refasr.lattice.formats import read_lattice, write_lattice
-        write_lattice(load(options).rescore(read_lattice(options.file)), options.output)
+        write_lattice(load(options).rescore(read_lattice(options.file), complain), options.output)
         return 0
     from refasr.rescoring.service import Service
     begin = time.monotonic()

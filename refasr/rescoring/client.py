@@ -10,7 +10,7 @@ import socket
 import time
 
 from refasr.errors import FormatError, RangeError, RefasrError
-from refasr.lattice import confidence, forward_backward, nbest, wire
+from refasr.lattice import confidence, forward_backward, nbest, prune, wire
 from refasr.lattice.lattice import NO_WORD, to_nats
 from refasr.rescoring import protocol, second_pass
 from refasr.result import Hypothesis, Word
@@ -88,7 +88,7 @@ class Client:
         Late, Gone, OSError     If there is no answer.
         """
         deadline = time.monotonic() + self.timeout_seconds
-        question, kept = protocol.pack(protocol.REQUEST, wire.encode(lattice)), self.connection is not None
+        question, kept = protocol.pack(protocol.REQUEST, self.encoded(lattice)), self.connection is not None
         try:
             kind, payload = self.exchange(question, deadline)
         except (protocol.Gone, ConnectionError):
@@ -104,6 +104,24 @@ class Client:
         if answer.frame_seconds != lattice.frame_seconds or not second_pass.same_sound(answer, lattice):
             raise FormatError("answer: got arcs that were not in the question, expected the same lattice with other scores")
         return answer, calibration
+
+    def encoded(self, lattice):
+        """Wire bytes; of a lattice too large for the wire, only what is closest to its best path.
+
+        Parameters: lattice. Returns bytes; raises as `wire.encode` does of the best path alone.
+        """
+        found, most, data = lattice, lattice.n_arcs, None
+        while data is None:
+            try:
+                data = wire.encode(found)
+            except RangeError:
+                if most <= 1:
+                    raise
+                most //= 2
+                found = select("fast")(prune.prune)(found, max_arcs=most)
+        if found.n_arcs < lattice.n_arcs:
+            self.tell(f"second pass: pruned a lattice from {lattice.n_arcs} arcs to {found.n_arcs}, to fit into a message")
+        return data
 
     def exchange(self, question, deadline):
         """Send, and wait for the answer. Parameters: question (bytes), deadline. Returns (kind, payload); raises as `ask`."""

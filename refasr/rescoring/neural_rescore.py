@@ -2,7 +2,8 @@
 
 At every node the histories that reach it are gathered, equal ones merged (their future is the same), and the best `width` kept;
 each becomes a node of the answer. With `width` as large as the number of histories this is the score of every path.
-A history is scored once, however many arcs spell it, and all new ones of a node at a time.
+A history is scored once, however many arcs spell it. Nodes that are equally many arcs from the start (by the longest way) do not
+wait for each other, so all new histories of all of them are scored at a time: the weights are read once for many.
 """
 
 from typing import NamedTuple
@@ -99,7 +100,8 @@ def expand(lattice, weights, weight, width, backend):
     Raises
     ------
     DTypeError, ShapeError         For what is not a good lattice.
-    RangeError                     Also for a word of more than 199 letters, too many arcs, or a score that does not fit.
+    TooManyArcs                    Where the answer has more than 131072 arcs; prune the lattice first.
+    RangeError                     Also for a word of more than 199 letters, or a score that does not fit.
 
     Notes
     -----
@@ -116,26 +118,37 @@ def expand(lattice, weights, weight, width, backend):
     reaching = [{} for _ in range(lattice.n_nodes)]     # history to its candidates
     reaching[0] = {0: [Candidate(0, -1, -1, 0)]}
     nodes, rows, last = [], [], lattice.n_nodes - 1
-    for node in range(lattice.n_nodes):
-        kept = best_histories(reaching[node], width)
-        reaching[node] = None
-        arcs = range(first_arc[node], first_arc[node + 1])
-        wanted = [(history, word[arc]) for history, _ in kept for arc in arcs if word[arc] != NO_WORD]
-        known = histories.extend(wanted if node != last else [(history, -1) for history, _ in kept])
-        for history, candidates in kept:
+    for level in levels(lattice):
+        kept = [(node, *found) for node in level for found in best_histories(reaching[node], width)]
+        arcs = {node: range(first_arc[node], first_arc[node + 1]) for node in level}
+        wanted = [(history, word[arc]) for node, history, _ in kept for arc in arcs[node] if word[arc] != NO_WORD]
+        known = histories.extend([*wanted, *((history, -1) for node, history, _ in kept if node == last)])
+        for node, history, candidates in kept:
             item, score = len(nodes), max(candidate.score for candidate in candidates)
             nodes.append(node)
             rows += [(candidate.item, item, candidate.arc, candidate.added) for candidate in candidates if candidate.item >= 0]
             require_room(len(rows))
-            for arc in arcs:
+            for arc in arcs[node]:
                 after, logp = known[history, word[arc]] if word[arc] != NO_WORD else (history, 0.0)
                 added = int(np.rint(SCORES_A_NAT * (weight * logp)))
                 reaching[target[arc]].setdefault(after, []).append(Candidate(score + total[arc] + added, item, arc, added))
             if node == last:
                 rows.append((item, -1, -1, int(np.rint(SCORES_A_NAT * (weight * known[history, -1][1])))))
+        for node in level:
+            reaching[node] = None
     found = np.array(rows, np.int64).reshape(-1, 4)
     found[found[:, 1] < 0, 1] = len(nodes)
     return assemble(lattice, np.array(nodes, np.int32), found)
+
+
+def levels(lattice):
+    """Nodes by the most arcs on a way from the start to them. Parameters: lattice. Returns a list of lists of int."""
+    depth, found = [0] * lattice.n_nodes, {}
+    for source, target in zip(lattice.source.tolist(), lattice.target.tolist()):     # in topological order
+        depth[target] = max(depth[target], depth[source] + 1)
+    for node, level in enumerate(depth):
+        found.setdefault(level, []).append(node)
+    return [found[level] for level in sorted(found)]
 
 
 def best_histories(reaching, width):

@@ -20,6 +20,10 @@ LARGEST_WEIGHT = 100.0
 MOST_ARCS = 1 << 17          # of the answer, as many as the wire takes
 
 
+class TooManyArcs(RangeError):
+    """A lattice whose expansion has no room; pruned, it may have."""
+
+
 def expand(lattice, model, weight, bonus=0.0):
     """Split nodes by history and add the model's scores.
 
@@ -38,7 +42,8 @@ def expand(lattice, model, weight, bonus=0.0):
     Raises
     ------
     DTypeError, ShapeError         For what is not a good lattice.
-    RangeError                     Also where the answer has more than 131072 arcs, or a score does not fit; prune it first.
+    TooManyArcs                    Where the answer has more than 131072 arcs; prune the lattice first.
+    RangeError                     Also where a score does not fit.
 
     Notes
     -----
@@ -74,9 +79,9 @@ def expand(lattice, model, weight, bonus=0.0):
 
 
 def require_room(n_arcs):
-    """Raise RangeError for too many. Parameters: n_arcs (so far)."""
+    """Raise TooManyArcs. Parameters: n_arcs (so far)."""
     if n_arcs > MOST_ARCS:
-        raise RangeError(f"lattice: got one with more than {MOST_ARCS} arcs after expansion, expected fewer; prune it first")
+        raise TooManyArcs(f"lattice: got one with more than {MOST_ARCS} arcs after expansion, expected fewer; prune it first")
 
 
 def check_expand(lattice, weight, bonus):

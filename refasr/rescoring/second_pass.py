@@ -39,8 +39,8 @@ class Mixture(NamedTuple):
     neural: float = 0.6
     source: float = 0.0
     bonus: float = 1.0
-    width: int = 8
-    prune_beam: float = 12.0
+    width: int = 4
+    prune_beam: float = 10.0
     max_arcs: int = 300
 
 
@@ -51,8 +51,8 @@ class Calibration(NamedTuple):
     """
 
     scale: float = 1.0
-    slope: float = 0.5158
-    offset: float = 0.843
+    slope: float = 0.482
+    offset: float = 0.8889
 
 
 class SecondPass:
@@ -98,12 +98,13 @@ class SecondPass:
         return cls(arpa.read_arpa(where["ngram"]), lm_file.load_lm(where["neural"]) if where["neural"] != "" else None,
                    None if source is None else arpa.read_arpa(pathlib.Path(source)), **more)
 
-    def rescore(self, lattice):
+    def rescore(self, lattice, tell=lambda line: None):
         """Score a lattice anew.
 
         Parameters
         ----------
         lattice : Lattice
+        tell : function of str                 Told in a line of a lattice that had to be pruned further than `Mixture` says.
 
         Returns
         -------
@@ -113,19 +114,44 @@ class SecondPass:
         ------
         DTypeError, ShapeError, RangeError     For what is no good lattice, or a word or score past what the models take.
         """
-        mixture, expand = self.mixture, self.backend(rescore.expand)
-        found = dataclasses.replace(lattice, lm=np.zeros_like(lattice.lm))
-        found = self.near_best(found, mixture.max_arcs)
-        smaller = mixture.max_arcs
-        while (scored := expand(found, self.ngram, mixture.ngram, mixture.bonus)).n_arcs > MOST_EXPANDED and smaller > 1:
-            smaller //= 2
-            found = self.near_best(found, smaller)
-        if self.source is not None and mixture.source != 0:
-            scored = expand(scored, self.source, -mixture.source)
+        mixture = self.mixture
+        found = self.near_best(dataclasses.replace(lattice, lm=np.zeros_like(lattice.lm)), mixture.max_arcs)
+        found = self.near_best(self.expanded(found, self.with_ngrams, tell), mixture.max_arcs)
         if self.neural is not None and mixture.neural != 0:
-            scored = neural_rescore.expand(self.near_best(scored, mixture.max_arcs), self.neural, mixture.neural, mixture.width,
-                                           self.backend)
-        return self.near_best(scored, mixture.max_arcs)
+            found = self.near_best(self.expanded(found, self.with_neural, tell), mixture.max_arcs)
+        return found
+
+    def expanded(self, lattice, expand, tell):
+        """Expand a lattice; where that gives too many arcs, only what is closest to its best path, half as many arcs each time.
+
+        Parameters: lattice, expand (function of a lattice), tell. Returns what `expand` gives; raises as that of the best path.
+        """
+        found, fits, most = lattice, False, lattice.n_arcs
+        while not fits:
+            try:
+                scored = expand(found)
+                fits = scored.n_arcs <= MOST_EXPANDED or most <= 1
+            except rescore.TooManyArcs:
+                if most <= 1:
+                    raise
+            if not fits:
+                most //= 2
+                found = self.near_best(found, most)
+        if found.n_arcs < lattice.n_arcs:
+            tell(f"pruned a lattice from {lattice.n_arcs} arcs to {found.n_arcs}: with more, rescoring would make too many")
+        return scored
+
+    def with_ngrams(self, lattice):
+        """Parameters: lattice. Returns it with the scores of the n-gram models."""
+        expand = self.backend(rescore.expand)
+        scored = expand(lattice, self.ngram, self.mixture.ngram, self.mixture.bonus)
+        if self.source is None or self.mixture.source == 0:
+            return scored
+        return expand(scored, self.source, -self.mixture.source)
+
+    def with_neural(self, lattice):
+        """Parameters: lattice. Returns it with the scores of the neural model."""
+        return neural_rescore.expand(lattice, self.neural, self.mixture.neural, self.mixture.width, self.backend)
 
     def warm(self):
         """Compile what is needed, so that the first lattice does not wait. Returns self."""

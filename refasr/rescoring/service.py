@@ -113,7 +113,7 @@ class Service:
         try:
             lattice = wire.decode(payload)
             with self.one_at_a_time:
-                data = protocol.pack_answer(self.second_pass.rescore(lattice), self.second_pass.calibration)
+                data = protocol.pack_answer(self.second_pass.rescore(lattice, self.tell), self.second_pass.calibration)
         except RefasrError as error:
             self.tell(f"refused a lattice: {error}")
             data = protocol.refusal(str(error))
