@@ -1,10 +1,7 @@
 """The session: any chunks, the same events and bits; resets and revisions add up; faults are declared; memory is flat."""
 
 import concurrent.futures
-import ctypes
 import doctest
-import gc
-import mmap
 import pathlib
 import tracemalloc
 
@@ -29,7 +26,6 @@ from refasr.session import Session, SessionSettings, begins_with, pair_settings
 from refasr.transducer.units import CHARACTERS
 
 RATE_HZ = 16000
-SOAK_HOURS, SOAK_HOUR_S = 24, 3600
 SEARCH = SearchSettings(beam=4, context=4)
 
 
@@ -275,33 +271,3 @@ def test_the_consumer_of_the_documentation_works():
     path = pathlib.Path(__file__).resolve().parents[1] / "docs" / "sessions.md"
     failed, tried = doctest.testfile(str(path), module_relative=False)
     assert failed == 0 and tried > 3
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not pathlib.Path("/proc/self/statm").exists(), reason="resident memory is read from Linux' /proc")
-def test_a_day_of_audio_keeps_memory_flat_and_events_equal():
-    """Twenty-four hours through one session: an hour of talk and silence again and again, in two kinds of pieces."""
-    recogniser, hour = Recogniser(tiny_model(*TALKERS[0]), search=SEARCH), talk(SOAK_HOUR_S, 11)
-    sessions = [Session(recogniser, tiny_endpoint(), SETTINGS) for _ in range(2)]
-    resident, n_events = [], 0
-    for _ in range(SOAK_HOURS):
-        told = []
-        for session, size in zip(sessions, (16000, 48000)):
-            events = []
-            for begin in range(0, hour.size, size):
-                session.accept(hour[begin:begin + size])
-                events += session.events()
-            told.append([(event, event.as_json()) for event in events])
-        assert told[0] == told[1]
-        n_events += len(told[0])
-        del told, events
-        resident.append(resident_bytes())
-        print(f"{len(resident)} h: {n_events} events, {resident[-1] / 1e6:.2f} MB")
-    assert max(resident[1:]) - min(resident[1:]) < 1_000_000 and n_events > SOAK_HOURS * SOAK_HOUR_S / 9
-
-
-def resident_bytes():
-    """Memory of this process once the C library has returned what is free. Returns int."""
-    gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    return int(pathlib.Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE

@@ -101,8 +101,8 @@ class BatchSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """The whole of it. `folder` is where relative paths start; `work` receives checkpoints and the log. `start_from` is a model of the
-    same sizes, or the work folder of another run, whose averaged weights are taken as they are, not rounded.
+    """The whole of it. `folder` is where relative paths start; `work` receives checkpoints and the log. `start_from` is a model
+    of the same sizes, or the work folder of another run, whose averaged weights are taken as they are, not rounded.
 
     Tables: [model], [objective], [augment], [schedule], [batch], [noise], [rooms]; [[data]] and [[evaluate]], several times; and
     the techniques [quantise], [sparsify] and [distil], each described by its settings class. All can be combined.

@@ -123,7 +123,10 @@ class StoredTeacher:
         return [maker.store.audio(pieces[0]) for pieces in batch.extra["pieces"]]
 
     def targets(self, heard, batch, b):
-        """As of `Teacher`, with the k most probable units as support; a FormatError if there are none for this recording."""
+        """As of `Teacher`, with the k most probable units as support. Parameters: heard, batch, b. Returns (units, targets).
+
+        Raises FormatError if there are none for this recording.
+        """
         key = stored_targets.key_of(heard[b], batch.labels[b])
         if key not in self.stored:
             raise FormatError(f"{self.path}: got no targets for a recording that says {decode_labels(batch.labels[b])!r:.60}, "
@@ -216,8 +219,8 @@ def open_teacher(config, backend):
 def check_lengths(config):
     """Require that nothing is put before, after or between recordings, and none is stretched. Parameters: config."""
     batch = config.batch
-    for what, value in (("[batch] lead_s", batch.lead_s), ("[batch] trail_s", batch.trail_s), ("[batch] cross_join", batch.cross_join),
-                        ("[augment] speed_chance", config.augment.speed_chance),
+    for what, value in (("[batch] lead_s", batch.lead_s), ("[batch] trail_s", batch.trail_s),
+                        ("[batch] cross_join", batch.cross_join), ("[augment] speed_chance", config.augment.speed_chance),
                         ("[[data]] join - 1", max(share.join for share in config.data) - 1)):
         if value:
             raise RangeError(f"{what}: got {value} with stored targets, expected 0; they belong to the recordings as they are")

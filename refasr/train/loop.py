@@ -114,12 +114,12 @@ class Trainer:
         return progress
 
     def begin(self):
-        """First state: random weights, or those of the model or of the run's folder that `start_from` names. Returns a Progress."""
+        """First state: random weights, or those of the model or run that `start_from` names. Returns a Progress."""
         config, n_weights = self.config, sum(map(math.prod, self.shapes.values()))
         if config.start_from and config.path(config.start_from).is_dir():
             other = checkpoints.load_checkpoint(config.path(config.start_from), n_weights)
             if other is None:
-                raise FormatError(f"start_from: got {config.start_from} without a checkpoint, expected the folder of a run; train it")
+                raise FormatError(f"start_from: got {config.start_from} without a checkpoint, expected a run's folder; train it")
             weights, mean, deviation = other.adam.average, other.mean, other.reciprocal_deviation
         elif config.start_from:
             model = load_float(config.path(config.start_from))

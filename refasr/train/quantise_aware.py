@@ -195,7 +195,7 @@ class QuantiseAware:
         return self.deployed(params)
 
     def projection(self, params, step, before, average):
-        """Round in place, when it is time. Parameters: params, step, before and average (unused)."""
+        """Round in place, when it is time. Parameters: params, step, before, average."""
         every = self.settings.round_every
         if every and step >= self.settings.from_step and (step + 1) % every == 0:
             for name, value in self.deployed(params).items():
