@@ -8,7 +8,7 @@ import numpy as np
 
 from refasr.compress.calibrate import inputs_of_matrices
 from refasr.compress.layout import linear_layers, recurrent_layers
-from refasr.compress.quantise import GATE_UNIT
+from refasr.compress.quantise import LINEAR_BIASES, gate_units
 from refasr.transducer.model import Model
 
 F32 = np.float32
@@ -50,8 +50,7 @@ def embedding(integer):
 def lstm(integer, name, inputs):
     """Weights of one LSTM. Parameters: integer, name, inputs (which activation each matrix multiplies). Returns a dict."""
     bias, parts = integer.arrays[f"{name}.bias"], {}
-    unit = np.full(bias.size, GATE_UNIT / 2)  # sigmoid gates take half the pre-activation
-    unit[bias.size // 2 : bias.size * 3 // 4] = GATE_UNIT
+    unit = gate_units(bias.size)
     for side in ("input", "recurrent"):
         by_row, source = factor(integer, f"{name}.{side}_multiplier", f"{name}.shift") / unit, inputs[f"{name}.{side}"]
         parts[f"{name}.{side}"] = (integer.codes[f"{name}.{side}"] * (by_row / integer.scales[source])[:, None]).T
@@ -71,5 +70,6 @@ def linear(integer, name, inputs):
     scale = integer.scales["joiner.logits" if name == "joiner.output" else name]
     by_row = factor(integer, f"{name}_multiplier", f"{name}_shift") * scale
     parts = {name: (integer.codes[name] * (by_row / integer.scales[inputs[name]])[:, None]).T}
-    bias = {"joiner.audio": "joiner.bias", "joiner.output": "joiner.output_bias"}.get(name)
-    return parts | ({bias: integer.arrays[f"{name}_bias"] * by_row} if bias else {})
+    if name in LINEAR_BIASES:
+        parts[LINEAR_BIASES[name]] = integer.arrays[f"{name}_bias"] * by_row
+    return parts

@@ -20,6 +20,7 @@ GATE_UNIT = 4096.0        # of a pre-activation: 2^12
 PRODUCT_UNIT = 2.0**30    # of gate times tanh
 TABLE_UNIT = 2.0**15
 LARGEST_BIAS = 1 << 28
+LINEAR_BIASES = {"joiner.audio": "joiner.bias", "joiner.output": "joiner.output_bias"}
 MULTIPLIER_BITS = 16      # that may be other than 0: 2^-16 of a factor is far below what codes lose, and a file is shorter
 CELL_ROOM = 1.3           # cells may grow beyond what calibration saw
 MEASURED = "accuracy", "emission_delay"  # keys of a card
@@ -103,6 +104,13 @@ def multiplier_at(real, shift):
     return np.ldexp(np.floor(np.ldexp(whole, -zeros) + 0.5), zeros).astype(np.int32)
 
 
+def gate_units(n_rows):
+    """Steps in each row's unit of pre-activation: sigmoid gates take half of it. Parameters: n_rows. Returns float64 [N]."""
+    unit = np.full(n_rows, GATE_UNIT / 2)
+    unit[n_rows // 2 : n_rows * 3 // 4] = GATE_UNIT
+    return unit
+
+
 class Quantiser:
     """The numbers of one model while they are made.
 
@@ -145,8 +153,7 @@ class Quantiser:
         bias, hidden = self.parameters[f"{name}.bias"], self.scales[f"{name}.hidden"]
         by_input = self.scales[self.inputs[f"{name}.input"]] * self.matrix(f"{name}.input", bias)
         by_state = hidden * self.matrix(f"{name}.recurrent", np.zeros_like(bias))
-        unit = np.full(bias.size, GATE_UNIT / 2)  # sigmoid gates take half the pre-activation
-        unit[bias.size // 2 : bias.size * 3 // 4] = GATE_UNIT
+        unit = gate_units(bias.size)
         shift = np.minimum(shift_of(unit * by_input), shift_of(unit * by_state))
         peak = CELL_ROOM * min(max(self.calibration.cell_peaks[name], 1e-6), LARGEST_CELL)
         fitting = math.floor(math.log2(INT16 / peak))
@@ -175,7 +182,7 @@ class Quantiser:
     def linear(self, name):
         """A matrix of the joiner. Parameters: name."""
         zeros = np.zeros(self.parameters[name].shape[1])
-        bias = self.parameters.get({"joiner.audio": "joiner.bias", "joiner.output": "joiner.output_bias"}.get(name), zeros)
+        bias = self.parameters.get(LINEAR_BIASES.get(name), zeros)
         by_row = self.scales[self.inputs[name]] * self.matrix(name, bias)
         whole = nearest(bias, by_row, LARGEST_BIAS).astype(np.int32)
         if name == "joiner.output":

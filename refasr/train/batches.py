@@ -115,14 +115,19 @@ class BatchMaker:
             frames = (self.frames(example, epoch) - self.mean) * self.reciprocal_deviation
             if step >= self.config.batch.mask_from_step:
                 mask(frames, self.config.batch, np.random.default_rng([self.config.seed, epoch, 3, example.serial]))
-            n = max(1, len(frames) // stack)
-            padded = np.zeros((n * stack, frames.shape[1]), F32)
-            padded[: min(len(frames), n * stack)] = frames[: n * stack]
-            rows.append(padded.reshape(n, -1))
+            rows.append(stacked(frames, stack))
         order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
         features = rows_of_frames([rows[i] for i in order])
         return Batch(features, [len(rows[i]) for i in order], [examples[i].labels for i in order], np.ones(len(rows), F32),
                      {"pieces": [examples[i].pieces for i in order]})
+
+
+def stacked(frames, stack):
+    """Whole stacks of frames, at least one. Parameters: frames (float32 [T, F]), stack. Returns float32 [n, stack*F]."""
+    n = max(1, len(frames) // stack)
+    padded = np.zeros((n * stack, frames.shape[1]), F32)
+    padded[: min(len(frames), n * stack)] = frames[: n * stack]
+    return padded.reshape(n, -1)
 
 
 def samples_up_to(rng, seconds):

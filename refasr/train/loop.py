@@ -98,6 +98,7 @@ class Trainer:
         self.regulariser, self.forward_weights, self.projection = regulariser, forward_weights, projection
         self.deployed = deployed or (lambda params: params)
         self.shapes = parameter_shapes(config.model)
+        self.n_weights = sum(map(math.prod, self.shapes.values()))
         self.folder = config.path(config.work)
         self.pool = ThreadPoolExecutor(threads)
         self._adam = backend(optimiser.adam)
@@ -106,7 +107,7 @@ class Trainer:
     def start(self):
         """Go on from the latest checkpoint, or begin. Returns a Progress."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        progress = checkpoints.load_checkpoint(self.folder, sum(map(math.prod, self.shapes.values())))
+        progress = checkpoints.load_checkpoint(self.folder, self.n_weights)
         keep_settings(self.folder, self.config, progress is not None)
         if progress is None:
             progress = self.begin()
@@ -115,9 +116,9 @@ class Trainer:
 
     def begin(self):
         """First state: random weights, or those of the model or run that `start_from` names. Returns a Progress."""
-        config, n_weights = self.config, sum(map(math.prod, self.shapes.values()))
+        config = self.config
         if config.start_from and config.path(config.start_from).is_dir():
-            other = checkpoints.load_checkpoint(config.path(config.start_from), n_weights)
+            other = checkpoints.load_checkpoint(config.path(config.start_from), self.n_weights)
             if other is None:
                 raise FormatError(f"start_from: got {config.start_from} without a checkpoint, expected a run's folder; train it")
             weights, mean, deviation = other.adam.average, other.mean, other.reciprocal_deviation

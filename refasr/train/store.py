@@ -54,6 +54,11 @@ def cache_key(utterances):
     return digest.hexdigest()[:16]
 
 
+def to_pcm(samples):
+    """As the store keeps them. Parameters: samples (float32 [S]). Returns int16 [S]."""
+    return np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2")
+
+
 def recordings(utterances):
     """Decode one file and cut the utterances out of it.
 
@@ -73,7 +78,7 @@ def recordings(utterances):
         samples = read_audio(utterances[0].file)
     except RefasrError as error:
         raise FormatError(f"{utterances[0].origin()}: {error}") from error
-    pcm = np.clip(np.rint(samples * 32768), -32768, 32767).astype("<i2")
+    pcm = to_pcm(samples)
     for item in utterances:
         first = round(item.start * SAMPLE_RATE_HZ)
         last = pcm.size if item.duration is None else round((item.start + item.duration) * SAMPLE_RATE_HZ)

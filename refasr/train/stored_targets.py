@@ -13,7 +13,8 @@ from refasr import checks, corpus
 from refasr.array_files import misfit, read_archive
 from refasr.errors import FormatError, RangeError
 from refasr.features import fbank
-from refasr.train.store import PCM_SCALE
+from refasr.train.batches import stacked
+from refasr.train.store import PCM_SCALE, to_pcm
 from refasr.transducer import distillation
 from refasr.transducer.model import assemble
 from refasr.transducer.units import BLANK, encode_text
@@ -134,8 +135,7 @@ def recordings_of(utterances):
     FormatError                    For a file that cannot be read, or a text that cannot be spelled.
     """
     for utterance in utterances:
-        pcm = np.clip(np.rint(corpus.read_samples(utterance) * 32768), -32768, 32767).astype(np.int16)
-        yield pcm * PCM_SCALE, encode_text(corpus.transcript(utterance))
+        yield to_pcm(corpus.read_samples(utterance)) * PCM_SCALE, encode_text(corpus.transcript(utterance))
 
 
 def of_recordings(model, recordings, k, backend):
@@ -153,13 +153,10 @@ def of_recordings(model, recordings, k, backend):
     StoredTargets
     """
     network, log_mel, plan = assemble(model, backend), backend(fbank.log_mel), fbank.Plan.of(model.architecture.profile)
-    stack = model.architecture.stack
     for samples, labels in recordings:
         normal = (log_mel(samples, plan) - model.mean) * model.reciprocal_deviation
-        n = max(1, len(normal) // stack)
-        frames = np.zeros((n * stack, normal.shape[1]), np.float32)
-        frames[: len(normal)] = normal[: n * stack]
-        h, _ = network.encoder.forward(frames.reshape(n, -1), np.ones(n, np.int32))
+        frames = stacked(normal, model.architecture.stack)
+        h, _ = network.encoder.forward(frames, np.ones(len(frames), np.int32))
         g, _ = network.predictor.forward(np.append(BLANK, labels).astype(np.int32)[:, None])
         logits, _ = network.joiner.forward(network.joiner.project_audio(h), network.joiner.project_text(g)[:, 0].copy())
         yield store(logits, k, samples, labels)
